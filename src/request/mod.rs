@@ -1,0 +1,167 @@
+//! The question: [`Question`], a request whose every part has been checked against vocabulary and directory.
+//!
+//! In:    a request as JSON (`request/json.rs`) or from a test block (`suite.rs`), through [`Asked`].
+//! Out:   [`Question`], or [`RequestError`] naming the field: such a request is never an allow.
+//! After: what the directory doesn't own is taken from the request and kept in [`Question::overlay`].
+
+pub mod json;
+mod resolve;
+
+pub use resolve::{CompileKeyPolicy, resolve};
+
+use crate::directory::{AccountIx, ScopeIx};
+use crate::value::{ActionId, BoundaryId, Entity, KindId, Value};
+use smol_str::SmolStr;
+use std::sync::Arc;
+
+/// A request whose parts are typed, not yet held against the directory.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Who asks.
+    pub account: AskedEntity,
+    /// Whom it acts for, nearest first.
+    pub acting_for: Vec<AskedEntity>,
+    /// Where: a path.
+    pub scope: Option<SmolStr>,
+    /// What is done.
+    pub action: ActionId,
+    /// The action's properties by slot.
+    pub properties: Vec<Option<Value>>,
+    /// The kind of what it is done to.
+    pub kind: KindId,
+    /// Its id; `None` for `any KIND`.
+    pub id: Option<SmolStr>,
+    /// Its attributes by slot.
+    pub attributes: Vec<Option<Value>>,
+    /// What it sits in.
+    pub parent: Option<Entity>,
+    /// The context by slot.
+    pub context: Vec<Option<Value>>,
+    /// The key presented.
+    pub credential: Option<AskedCredential>,
+}
+
+/// An account as a request gives it.
+#[derive(Clone, Debug)]
+pub struct AskedEntity {
+    /// Kind and id.
+    pub entity: Entity,
+    /// Attributes by slot.
+    pub attributes: Vec<Option<Value>>,
+}
+
+/// A key as a request gives it.
+#[derive(Clone, Debug, Default)]
+pub struct AskedCredential {
+    /// Its scope: a path.
+    pub scope: Option<SmolStr>,
+    /// Its boundaries.
+    pub boundaries: Vec<BoundaryId>,
+    /// Its own policy text.
+    pub policy: Option<String>,
+}
+
+/// A request, resolved.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who asks.
+    pub account: Entity,
+    /// The same in the directory, if it holds it.
+    pub account_ix: Option<AccountIx>,
+    /// Whom it acts for, nearest first, as far as the request names them.
+    pub acting_for: Vec<Entity>,
+    /// Where; `None` in a vocabulary without scopes.
+    pub scope: Option<ScopeIx>,
+    /// What is done.
+    pub action: ActionId,
+    /// The action's properties by slot.
+    pub properties: Vec<Option<Value>>,
+    /// What it is done to.
+    pub resource: Subject,
+    /// What the request says of entities.
+    pub overlay: Vec<Overlay>,
+    /// The context by slot; slot 0, `now`, is always there.
+    pub context: Vec<Option<Value>>,
+    /// The key presented.
+    pub credential: Option<Credential>,
+    /// Fields that were given and do not count, because the directory owns them.
+    pub ignored: Vec<String>,
+}
+
+/// What is acted on: a thing, or (without an id) a kind at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its kind.
+    pub kind: KindId,
+    /// The thing; `None` for `any KIND`.
+    pub entity: Option<Entity>,
+}
+
+/// What the request says of one entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Which entity; `None` for the `any KIND` acted on.
+    pub entity: Option<Entity>,
+    /// Its kind.
+    pub kind: KindId,
+    /// Values by slot, only those that count.
+    pub attributes: Vec<Option<Value>>,
+    /// Its parent, when it counts.
+    pub parent: Option<Entity>,
+}
+
+/// The key presented with a request.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Its scope; `None` covers nothing where there are scopes.
+    pub scope: Option<ScopeIx>,
+    /// Its boundaries.
+    pub boundaries: Vec<BoundaryId>,
+    /// Its own policy text, compiled: the body of a boundary.
+    pub policy: Option<Arc<KeyPolicy>>,
+}
+
+/// A key's own policy text: a program and tree whose only boundary, [`KeyPolicy::BOUNDARY`], is that text.
+#[derive(Debug)]
+pub struct KeyPolicy {
+    /// The text; the spans of the rules (not those of conditions, which are the set's) point into it.
+    pub sources: crate::source::Sources,
+    /// The checked text, over the vocabulary and conditions of the set.
+    pub program: crate::check::program::Program,
+    /// The same, compiled.
+    pub tree: crate::tree::Tree,
+}
+
+impl KeyPolicy {
+    /// The boundary that the text is.
+    pub const BOUNDARY: BoundaryId = BoundaryId(0);
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestError {
+    /// The field, as a path such as `resource.attributes.replicas`; `request` for the whole.
+    pub field: String,
+    /// What is wrong, what was expected, what to do.
+    pub message: String,
+}
+
+impl RequestError {
+    const WHOLE: &str = "request";
+
+    /// Of the request as a whole: its field is `request`.
+    pub fn whole(message: impl Into<String>) -> Self {
+        RequestError { field: Self::WHOLE.to_owned(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.field == Self::WHOLE {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl std::error::Error for RequestError {}

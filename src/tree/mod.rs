@@ -1,0 +1,29 @@
+//! The compiled form of a policy set, and deciding with it.
+//!
+//! [`lower`] turns a checked program into a [`Tree`]: an index of rule heads, whose ends are small decision diagrams
+//! over shared tests. [`decide`] asks it one question; its cost follows what the question holds, never how many rules
+//! there are. Statistics ([`stats`]), files ([`file`]) and other readings ([`view`]) start from the same artifact.
+
+mod atom;
+mod decide;
+mod diagram;
+pub mod file;
+mod heads;
+mod index;
+mod lower;
+mod node;
+mod request;
+mod simplify;
+pub mod stats;
+mod term;
+mod validate;
+pub mod view;
+
+pub use decide::decide;
+pub use lower::{TreeLimit, lower};
+pub use node::{RuleText, Tree};
+
+pub use diagram::Sequenced;
+pub use stats::{Stats, stats};
+#[cfg(test)]
+mod agreement;
