@@ -1,0 +1,84 @@
+//! The figures as a table in Markdown.
+
+use crate::PEERS;
+use crate::measure::Figure;
+use std::fmt::Write;
+
+/// One size.
+pub struct Row {
+    pub rules: usize,
+    pub ours: Figure,
+    pub probe: Figure,
+    pub peers: Vec<Option<Figure>>,
+    pub threads: f64,
+    pub allocations: f64,
+}
+
+/// Time per decision, then how many times ours that is, then how much was compared.
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::new();
+    let peers = PEERS.join(" | ");
+    let line = format!("|--:|{}\n", "--:|".repeat(PEERS.len() + 1));
+    let _ = writeln!(out, "\nTime per decision:\n\n| rules | policyc | {peers} |");
+    out.push_str(&line);
+    for row in rows {
+        let _ = write!(out, "| {} | {} |", row.rules, time(row.ours.nanos));
+        cells(&mut out, row, |f| time(f.nanos));
+    }
+    let _ = writeln!(out, "\nIn decisions of policyc:\n\n| rules | policyc | {peers} |");
+    out.push_str(&line);
+    for row in rows {
+        let _ = write!(out, "| {} | 1 |", row.rules);
+        cells(&mut out, row, |f| ratio(f.nanos / row.ours.nanos));
+    }
+    let _ = writeln!(out, "\nAnswers compared with the plain reading:\n\n| rules | policyc | {peers} |");
+    out.push_str(&line);
+    for row in rows {
+        let _ = write!(out, "| {} | {} |", row.rules, row.ours.checked);
+        cells(&mut out, row, |f| f.checked.to_string());
+    }
+    let head = "one FxHash probe | policyc in probes | two threads, in rates of one | allocations a decision";
+    let _ = writeln!(out, "\n| rules | {head} |\n|--:|--:|--:|--:|--:|");
+    for row in rows {
+        let (probe, ratio) = (time(row.probe.nanos), row.ours.nanos / row.probe.nanos);
+        let _ = writeln!(
+            out,
+            "| {} | {probe} | {ratio:.1} | {:.2} | {} |",
+            row.rules, row.threads, row.allocations
+        );
+    }
+    out
+}
+
+fn cells(out: &mut String, row: &Row, show: impl Fn(&Figure) -> String) {
+    for peer in &row.peers {
+        let _ = write!(out, " {} |", peer.as_ref().map_or("–".to_owned(), &show));
+    }
+    out.push('\n');
+}
+
+fn time(nanos: f64) -> String {
+    match nanos {
+        n if n < 1e2 => format!("{n:.1} ns"),
+        n if n < 1e3 => format!("{n:.0} ns"),
+        n if n < 1e6 => format!("{:.1} µs", n / 1e3),
+        n if n < 1e9 => format!("{:.1} ms", n / 1e6),
+        n => format!("{:.2} s", n / 1e9),
+    }
+}
+
+/// Three figures.
+fn ratio(times: f64) -> String {
+    let thousands = |t: u64| match t / 1_000 {
+        0 => t.to_string(),
+        most => format!("{most},{:03}", t % 1_000),
+    };
+    match times {
+        t if t < 10.0 => format!("{t:.2}"),
+        t if t < 1e3 => format!("{t:.0}"),
+        t => {
+            let last = 10_f64.powf(t.log10().floor() - 2.0);
+            thousands(((t / last).round() * last).round() as u64)
+        }
+    }
+}
