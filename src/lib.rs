@@ -56,6 +56,7 @@ pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};
 pub use tree::file::FileError;
+pub use tree::{Link, Resolved};
 pub use value::{Effect, parse_time, show_time};
 
 #[cfg(feature = "cli")]

@@ -13,7 +13,7 @@ use crate::request::{Overlay, Question};
 use crate::value::{Entity, KindId, NameId, Value};
 
 /// Vocabulary, directory and request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// What can be talked about.
     pub vocabulary: &'a Vocabulary,
@@ -116,7 +116,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn kind(&self, thing: Thing<'_>) -> KindId {
+    /// The kind of a thing.
+    pub(crate) fn kind(&self, thing: Thing<'_>) -> KindId {
         match thing {
             Thing::Entity(entity) => entity.kind,
             Thing::Any => self.question.resource.kind,
@@ -124,7 +125,7 @@ impl<'a> World<'a> {
     }
 
     /// What the request says of a thing.
-    fn overlay(&self, thing: Thing<'_>) -> Option<&'a Overlay> {
+    pub(crate) fn overlay(&self, thing: Thing<'_>) -> Option<&'a Overlay> {
         let entity = match thing {
             Thing::Entity(entity) => Some(entity),
             Thing::Any => None,

@@ -1,35 +1,31 @@
 //! Decides a question with a tree.
 //!
-//! In:    `&Tree`, `&Directory`, `&Question`.
+//! In:    [`Resolved`]: a tree, a directory and a question, names looked up.
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
-use super::index::{TrieNode, pair_bit, token_bit};
+use super::index::{Filing, Leads, NONE, Node, token_bit};
 use super::node::{Ref, Step as Part, Token, Tree};
-use super::request::{Asking, Seen, live_groups, path};
+use super::request::Asking;
+use super::resolved::{Asker, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
-use crate::directory::{Binding, Directory, Link, LinkTarget, Place, ScopeIx, World};
-use crate::limits::CHAIN_ACCOUNTS_MAX;
-use crate::request::{KeyPolicy, Question};
-use crate::value::{BoundaryId, Entity, RoleId};
+use crate::directory::{Binding, Place, ScopeIx};
+use crate::request::KeyPolicy;
+use crate::value::{BoundaryId, Effect, RoleId};
 
 /// Decides a question.
-pub fn decide(tree: &Tree, directory: &Directory, question: &Question) -> Decision {
-    let world = World { vocabulary: &tree.vocabulary, directory, question };
-    let seen = Seen::new(tree, &world);
-    let key = question.credential.as_ref().and_then(|c| c.policy.as_deref());
-    let key_seen = key.map(|key| Seen::new(&key.tree, &world));
-    let asked = Asked { tree, world, seen: &seen, key: key.zip(key_seen.as_ref()), lifted: None };
-    match asked.chain() {
+pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
+    match chain(resolved, None) {
         Ok(place) => {
-            let rule = RuleRef { in_key: false, rule: tree.rule_at(place) };
+            let rule = RuleRef { in_key: false, rule: resolved.tree.rule_at(place) };
             Decision { refused_by: None, rule: Some(rule), ask: false }
         }
         Err((step, deny)) => {
-            let ask = deny.is_some_and(|deny| {
-                asked.asks(deny) && Asked { lifted: Some(deny), ..asked }.chain().is_ok()
-            });
-            Decision { refused_by: Some(step), rule: deny.map(|deny| asked.rule(deny)), ask }
+            let ask = deny.is_some_and(|deny| asks(resolved, deny) && chain(resolved, Some(deny)).is_ok());
+            let rule = |deny: Deny| {
+                RuleRef { in_key: deny.in_key, rule: tree_of(resolved, deny).rule_at(deny.place) }
+            };
+            Decision { refused_by: Some(step), rule: deny.map(rule), ask }
         }
     }
 }
@@ -41,126 +37,76 @@ struct Deny {
     place: u32,
 }
 
-/// The place of the determining allow rule, or the step that refused and its deny rule, if it has one.
-type Answer = Result<u32, (Step, Option<Deny>)>;
+/// The step that refused, and its deny rule if it has one.
+type Refusal = (Step, Option<Deny>);
 
-/// A question put to a set.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    tree: &'a Tree,
-    world: World<'a>,
-    seen: &'a Seen,
-    key: Option<(&'a KeyPolicy, &'a Seen)>,
+fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
+    match &resolved.key {
+        Some(key) if deny.in_key => &key.policy.tree,
+        _ => resolved.tree,
+    }
+}
+
+fn asks(resolved: &Resolved<'_>, deny: Deny) -> bool {
+    let tree = tree_of(resolved, deny);
+    tree.rule(tree.rule_at(deny.place)).ask.is_some()
+}
+
+/// The asking account, then those it acts for, each in full; the place of the determining allow rule.
+fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> {
+    let allowed = Asked::new(resolved, &resolved.asker, true, lifted).decide()?;
+    if resolved.broken {
+        return Err((Step::ActingFor, None));
+    }
+    for asker in &resolved.behind {
+        let one = Asked::new(resolved, asker, false, lifted).decide();
+        one.map_err(|(_, deny)| (Step::ActingFor, deny))?;
+    }
+    Ok(allowed)
+}
+
+/// One account of the chain asked for.
+struct Asked<'r, 'a> {
+    resolved: &'r Resolved<'a>,
+    asker: &'r Asker<'a>,
+    asking: Asking<'r, 'a>,
+    /// Whether it is the one that asks.
+    first: bool,
     /// A deny rule to be passed over.
     lifted: Option<Deny>,
 }
 
-/// Who asks, whom it acts for, and so on; each but the last with the link it uses.
-struct Chain<'a> {
-    accounts: [Option<(&'a Entity, Option<&'a Link>)>; CHAIN_ACCOUNTS_MAX],
-    broken: bool,
-}
-
-impl<'a> Asked<'a> {
-    fn tree_of(&self, deny: Deny) -> &'a Tree {
-        match self.key {
-            Some((key, _)) if deny.in_key => &key.tree,
-            _ => self.tree,
-        }
+impl<'r, 'a> Asked<'r, 'a> {
+    #[inline]
+    fn new(resolved: &'r Resolved<'a>, asker: &'r Asker<'a>, first: bool, lifted: Option<Deny>) -> Self {
+        Asked { resolved, asker, asking: Asking::new(resolved, asker), first, lifted }
     }
 
-    fn rule(&self, deny: Deny) -> RuleRef {
-        RuleRef { in_key: deny.in_key, rule: self.tree_of(deny).rule_at(deny.place) }
-    }
-
-    fn asks(&self, deny: Deny) -> bool {
-        let tree = self.tree_of(deny);
-        tree.rule(tree.rule_at(deny.place)).ask.is_some()
-    }
-
-    /// The asking account, then those it acts for, each in full.
-    fn chain(&self) -> Answer {
-        let chain = self.follow_links();
-        let mut accounts = chain.accounts.iter().flatten();
-        let Some((asking, link)) = accounts.next() else { return Err((Step::Default, None)) };
-        let allowed = self.one(asking, *link, true)?;
-        if chain.broken {
-            return Err((Step::ActingFor, None));
-        }
-        for (account, link) in accounts {
-            self.one(account, *link, false).map_err(|(_, deny)| (Step::ActingFor, deny))?;
-        }
-        Ok(allowed)
-    }
-
-    /// Follows the acting-for links from the asking account.
-    fn follow_links(&self) -> Chain<'a> {
-        let mut chain = Chain { accounts: [None; CHAIN_ACCOUNTS_MAX], broken: false };
-        let mut current = &self.world.question.account;
-        for at in 0..CHAIN_ACCOUNTS_MAX {
-            chain.accounts[at] = Some((current, None));
-            let kind = self.world.vocabulary.kinds.get(current.kind.index());
-            if kind.is_none_or(|kind| kind.acting_for.is_empty()) {
-                return chain;
-            }
-            let Some((link, next)) = self.next(current, at) else { break };
-            if at + 1 == CHAIN_ACCOUNTS_MAX || chain.accounts.iter().flatten().any(|(met, _)| *met == next) {
-                break;
-            }
-            chain.accounts[at] = Some((current, Some(link)));
-            current = next;
-        }
-        chain.broken = true;
-        chain
-    }
-
-    /// Whom an account acts for: the one that the request names, else the only one it could be.
-    fn next(&self, current: &Entity, at: usize) -> Option<(&'a Link, &'a Entity)> {
-        let World { vocabulary, directory, question } = self.world;
-        let kinds = &vocabulary.kinds.get(current.kind.index())?.acting_for;
-        let account = directory.accounts.get(directory.account(current)?.index())?;
-        let now = self.world.now();
-        let mut live = account.links.iter().filter(|link| now < link.until);
-        if let Some(named) = question.acting_for.get(at) {
-            let fits = |link: &&Link| match link.target {
-                LinkTarget::Account(ix) => {
-                    directory.accounts.get(ix.index()).is_some_and(|a| a.entity == *named)
-                }
-                LinkTarget::Group(ix) => directory
-                    .groups
-                    .get(ix.index())
-                    .is_some_and(|group| self.world.is_member(named, &group.id)),
-            };
-            return live.find(fits).filter(|_| kinds.contains(&named.kind)).map(|link| (link, named));
-        }
-        let link = live.next()?;
-        let LinkTarget::Account(target) = link.target else { return None };
-        let target = &directory.accounts.get(target.index())?.entity;
-        (live.next().is_none() && kinds.contains(&target.kind)).then_some((link, target))
-    }
-
-    /// One account: is it known, denies, allows, scope, boundaries, and the boundaries of bindings.
-    fn one(&self, account: &'a Entity, link: Option<&'a Link>, first: bool) -> Answer {
-        let asking = Asking::new(self.tree, self.world, self.seen, account);
-        let kind = self.world.vocabulary.kinds.get(account.kind.index());
-        if asking.held.is_none() && kind.is_none_or(|kind| !kind.supplied) {
+    /// Is it known, denies, allows, scope, boundaries, and the boundaries of bindings.
+    #[inline]
+    fn decide(&self) -> Result<u32, Refusal> {
+        if self.asker.unknown {
             return Err((Step::Default, None));
         }
-        if let Some(place) = asking.find(self.tree.policies().deny, self.lifted_in(false)) {
+        let mut found = Search::new(&self.asking, self.lifted_in(false));
+        found.nodes(self.resolved.nodes(self.asker));
+        if let Some(place) = found.deny() {
             return Err((Step::Rule, Some(Deny { in_key: false, place })));
         }
-        let free = asking.find(self.tree.policies().allow, None);
-        let (free, bounded) = asking.allowed_by_roles(free);
+        let (free, bounded) = match self.resolved.bindings(self.asker) {
+            [] => (found.allow(), None),
+            _ => self.asking.allowed_by_roles(found.allow()),
+        };
         if free.is_none() && bounded.is_none() {
             return Err((Step::Default, None));
         }
-        if !self.scopes_cover(&asking, first) {
+        if !self.scopes_cover() {
             return Err((Step::Scope, None));
         }
-        self.boundaries(&asking, link, first)?;
+        self.boundaries()?;
         match bounded {
             None => free.ok_or((Step::Default, None)),
-            Some(bounded) => self.under_bindings(&asking, free, bounded),
+            Some(bounded) => self.under_bindings(free, bounded),
         }
     }
 
@@ -169,83 +115,69 @@ impl<'a> Asked<'a> {
     }
 
     /// The home of the account and the scope of the key presented are the request's scope or above it.
-    fn scopes_cover(&self, asking: &Asking<'a>, first: bool) -> bool {
-        if !self.tree.has_scopes {
+    fn scopes_cover(&self) -> bool {
+        if !self.resolved.tree.has_scopes {
             return true;
         }
-        let credential = self.world.question.credential.as_ref().filter(|_| first);
-        asking.held.is_none_or(|held| self.scope_covers(held.home))
+        let credential = self.resolved.world.question.credential.as_ref().filter(|_| self.first);
+        (self.asker.held.is_none() || self.scope_covers(self.asker.home))
             && credential.is_none_or(|credential| self.scope_covers(credential.scope))
     }
 
     fn scope_covers(&self, ceiling: Option<ScopeIx>) -> bool {
-        let World { vocabulary, directory, question } = self.world;
-        let (Some(ceiling), Some(scope)) = (ceiling, question.scope) else { return false };
-        if path(&self.world).contains(&ceiling) {
+        let world = self.resolved.world;
+        let (Some(ceiling), Some(scope)) = (ceiling, world.question.scope) else { return false };
+        if self.resolved.path().contains(&ceiling.0) {
             return true;
         }
-        let targets =
-            vocabulary.actions.get(question.action.index()).map_or(&[][..], |action| &action.targets);
-        let subject = &question.resource;
+        let action = world.vocabulary.actions.get(world.question.action.index());
+        let targets = action.map_or(&[][..], |action| &action.targets);
+        let subject = &world.question.resource;
         let works_from_below = targets
             .iter()
             .any(|t| t.from_below && t.kind == subject.kind && t.any == subject.entity.is_none());
-        works_from_below
-            && directory.scopes.get(ceiling.index()).is_some_and(|node| node.ancestors.contains(&scope))
+        let node = world.directory.scopes.get(ceiling.index());
+        works_from_below && node.is_some_and(|node| node.ancestors.contains(&scope))
     }
 
     /// All boundaries that bind the account: of the key presented and its own text, of the account, of the scopes
     /// from the root down, of the link by which it acts for the next.
-    fn boundaries(
-        &self,
-        asking: &Asking<'a>,
-        link: Option<&Link>,
-        first: bool,
-    ) -> Result<(), (Step, Option<Deny>)> {
-        let world = &self.world;
-        if let Some(credential) = world.question.credential.as_ref().filter(|_| first) {
-            self.all_allow(asking, &credential.boundaries)?;
-            if let Some((key, seen)) = self.key {
-                let inside = Asking::new(&key.tree, *world, seen, asking.account);
+    fn boundaries(&self) -> Result<(), Refusal> {
+        if let Some(credential) = self.resolved.world.question.credential.as_ref().filter(|_| self.first) {
+            self.all_allow(&credential.boundaries)?;
+            if let Some(inside) = Asking::of_key(self.resolved) {
                 self.allows(&inside, KeyPolicy::BOUNDARY, true)?;
             }
         }
-        if let Some(held) = asking.held {
-            self.all_allow(asking, &held.boundaries)?;
+        self.all_allow(self.asker.boundaries)?;
+        for boundary in self.resolved.ceilings() {
+            self.allows(&self.asking, BoundaryId(*boundary), false)?;
         }
-        for scope in path(world).iter().rev() {
-            if let Some(scope) = world.directory.scopes.get(scope.index()) {
-                self.all_allow(asking, &scope.boundaries)?;
-            }
-        }
-        link.map_or(Ok(()), |link| self.all_allow(asking, &link.boundaries))
+        self.asker.link.map_or(Ok(()), |link| self.all_allow(&link.boundaries))
     }
 
-    fn all_allow(&self, asking: &Asking<'a>, boundaries: &[BoundaryId]) -> Result<(), (Step, Option<Deny>)> {
-        boundaries.iter().try_for_each(|boundary| self.allows(asking, *boundary, false))
+    fn all_allow(&self, boundaries: &[BoundaryId]) -> Result<(), Refusal> {
+        boundaries.iter().try_for_each(|boundary| self.allows(&self.asking, *boundary, false))
     }
 
     /// A boundary allows if none of its denies matches and one of its allows does.
-    fn allows(
-        &self,
-        asking: &Asking<'a>,
-        boundary: BoundaryId,
-        in_key: bool,
-    ) -> Result<(), (Step, Option<Deny>)> {
-        let gate = asking.tree.boundary(boundary);
-        if let Some(place) = asking.find(gate.deny, self.lifted_in(in_key)) {
-            return Err((Step::Boundary, Some(Deny { in_key, place })));
+    fn allows(&self, asking: &Asking<'r, 'a>, boundary: BoundaryId, in_key: bool) -> Result<(), Refusal> {
+        let mut found = Search::new(asking, self.lifted_in(in_key));
+        found.gate(asking.tree.boundary(boundary));
+        match (found.deny(), found.allow()) {
+            (Some(place), _) => Err((Step::Boundary, Some(Deny { in_key, place }))),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err((Step::Boundary, None)),
         }
-        asking.find(gate.allow, None).map(|_| ()).ok_or((Step::Boundary, None))
     }
 
     /// The lowest rule that allows although its binding may be bounded; `free` is the lowest of those that aren't.
-    fn under_bindings(&self, asking: &Asking<'a>, free: Option<u32>, bounded: Bounded<'a>) -> Answer {
+    fn under_bindings(&self, free: Option<u32>, bounded: Bounded<'a>) -> Result<u32, Refusal> {
         let mut best = free;
-        for binding in asking.bindings().filter(|binding| !binding.boundaries.is_empty()) {
-            if let Some(place) = asking.role(binding.role)
+        for binding in self.asking.bindings().filter(|binding| !binding.boundaries.is_empty()) {
+            if let Some(place) = self.asking.role(binding.role)
                 && best.is_none_or(|best| place < best)
-                && self.all_allow(asking, &binding.boundaries).is_ok()
+                && self.all_allow(&binding.boundaries).is_ok()
             {
                 best = Some(place);
             }
@@ -253,7 +185,7 @@ impl<'a> Asked<'a> {
         match best {
             Some(place) => Ok(place),
             None => {
-                self.all_allow(asking, &bounded.binding.boundaries)?;
+                self.all_allow(&bounded.binding.boundaries)?;
                 Err((Step::Boundary, None))
             }
         }
@@ -267,26 +199,19 @@ struct Bounded<'a> {
     binding: &'a Binding,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Asking<'_, 'a> {
     /// The bindings that hold for this request, now: the account's own, those of its groups, those of its kind.
     pub(super) fn bindings(&self) -> impl Iterator<Item = &'a Binding> + '_ {
-        let directory = self.world.directory;
         let now = self.world.now();
-        let world = self.world;
-        let own = self.held.into_iter().flat_map(|held| held.bindings.iter());
-        let groups = self.held.into_iter().flat_map(move |held| live_groups(world, held));
-        let of_groups =
-            groups.filter_map(move |ix| directory.groups.get(ix.index())).flat_map(|g| g.bindings.iter());
-        let of_kind = directory.kind_bindings.iter().filter(|(kind, _)| *kind == self.account.kind);
-        let of_kind = of_kind.filter(|_| self.held.is_some()).map(|(_, binding)| binding);
-        own.chain(of_groups).chain(of_kind).filter(move |b| now < b.until && self.place_covers(&b.place))
+        let all = self.resolved.bindings(self.asker).iter().flat_map(|list| list.iter());
+        all.filter(move |binding| now < binding.until && self.place_covers(&binding.place))
     }
 
     /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
     fn place_covers(&self, place: &Place) -> bool {
         match place {
             Place::Everywhere => true,
-            Place::Scope(scope) => path(&self.world).contains(scope),
+            Place::Scope(scope) => self.resolved.path().contains(&scope.0),
             Place::Resource(entity) => self.world.is_within(self.resource(), entity),
         }
     }
@@ -308,15 +233,11 @@ impl<'a> Asking<'a> {
     /// The lowest rule of a role, or of a role that it includes, that matches.
     fn role(&self, role: RoleId) -> Option<u32> {
         let includes = &self.world.vocabulary.roles.get(role.index())?.includes;
-        includes.iter().filter_map(|role| self.find(self.tree.role(*role).allow, None)).min()
-    }
-
-    /// The lowest place of a rule under an index root that matches, `lifted` passed over.
-    pub(super) fn find(&self, root: Option<u32>, lifted: Option<u32>) -> Option<u32> {
-        let pair = self.seen.pair?;
-        let mut search = Search { asking: self, pair, pair_bit: pair_bit(pair), lifted, best: u32::MAX };
-        search.who(root?);
-        (search.best != u32::MAX).then_some(search.best)
+        let mut found = Search::new(self, None);
+        for role in includes {
+            found.gate(self.tree.role(*role));
+        }
+        found.allow()
     }
 
     /// The lowest place of an entry's rules that matches.
@@ -337,97 +258,155 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// A walk through the index, level by level.
-struct Search<'s, 'a> {
-    asking: &'s Asking<'a>,
+/// What of the index matches so far: the lowest deny and the lowest allow.
+struct Search<'s, 'r, 'a> {
+    asking: &'s Asking<'r, 'a>,
+    /// The pair; masks are empty when there is none, so that it is never compared.
     pair: u32,
-    pair_bit: u64,
     lifted: Option<u32>,
-    best: u32,
+    deny: u32,
+    allow: u32,
 }
 
-impl Search<'_, '_> {
-    /// A node under which a better rule may be found.
-    fn node(&self, at: u32) -> Option<&TrieNode> {
-        let node = self.asking.tree.index.nodes.get(at as usize)?;
-        (node.pairs & self.pair_bit != 0 && node.least < self.best).then_some(node)
+impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
+    /// No place.
+    const NOTHING: u32 = u32::MAX;
+
+    #[inline]
+    fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
+        let pair = asking.seen.pair.unwrap_or(u32::MAX);
+        Search { asking, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
     }
 
-    fn child(&self, at: u32, node: &TrieNode, token: Token) -> Option<u32> {
-        let may = node.tokens & token_bit(token) != 0;
-        may.then(|| self.asking.tree.index.edges.get(at, token.0)).flatten()
+    fn deny(&self) -> Option<u32> {
+        Some(self.deny).filter(|place| *place != Self::NOTHING)
     }
 
-    fn who(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.place(any);
+    fn allow(&self) -> Option<u32> {
+        Some(self.allow).filter(|place| *place != Self::NOTHING)
+    }
+
+    /// What is filed in a block.
+    fn gate(&mut self, gate: u32) {
+        let asking = self.asking;
+        let Some(block) = asking.tree.index.gates.get(gate as usize).copied() else { return };
+        if block.any != NONE {
+            self.nodes(&[block.any]);
         }
-        if node.tokens == 0 {
+        if block.whos & asking.known.who_bits == 0 {
             return;
         }
+        let kind = Token::kind(asking.asker.entity.kind);
+        for who in std::iter::once(kind).chain(asking.known.whos.iter().map(|who| Token(*who))) {
+            if block.whos & token_bit(who) != 0
+                && let Some(node) = asking.tree.index.who(gate, who)
+            {
+                self.nodes(&[node]);
+            }
+        }
+    }
+
+    /// What is filed under these WHOs.
+    #[inline]
+    fn nodes(&mut self, nodes: &[u32]) {
+        let (index, seen) = (&self.asking.tree.index, self.asking.seen);
+        for at in nodes {
+            let node = &index.nodes[*at as usize];
+            if node.pairs & seen.pair_bit == 0 || node.tokens & seen.place_bits == 0 {
+                continue;
+            }
+            if node.split {
+                self.places(*at, node);
+            } else {
+                self.run(node);
+            }
+        }
+    }
+
+    /// A node split by where.
+    fn places(&mut self, at: u32, node: &Node) {
         let asking = self.asking;
-        for token in [Some(Token::kind(asking.account.kind)), asking.own].into_iter().flatten() {
-            if let Some(child) = self.child(at, &node, token) {
-                self.place(child);
-            }
-        }
-        if node.tokens & asking.groups.mask != 0 {
-            asking.any_group(|group| {
-                if let Some(child) = self.child(at, &node, group) {
-                    self.place(child);
-                }
-                false
-            });
+        self.thing(node.any);
+        for place in asking.known.places {
+            self.child(at, node, Token(*place), Self::thing);
         }
     }
 
-    fn place(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.thing(any);
-        }
-        let seen = self.asking.seen;
-        if node.tokens & seen.places.mask != 0 {
-            for place in seen.places.list() {
-                if let Some(child) = self.child(at, &node, *place) {
-                    self.thing(child);
-                }
-            }
+    fn child(&mut self, at: u32, node: &Node, token: Token, then: fn(&mut Self, u32)) {
+        if node.tokens & token_bit(token) != 0
+            && let Some(child) = self.asking.tree.index.child(at, token.0)
+        {
+            then(self, child);
         }
     }
 
+    /// A node below a where.
     fn thing(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.last(any);
+        let asking = self.asking;
+        let Some(node) = asking.tree.index.nodes.get(at as usize) else { return };
+        if node.pairs & asking.seen.pair_bit == 0 || node.tokens & asking.seen.thing_bits == 0 {
+            return;
         }
-        let seen = self.asking.seen;
-        if node.tokens & seen.things.mask != 0 {
-            for thing in seen.things.list() {
-                if let Some(child) = self.child(at, &node, *thing) {
-                    self.last(child);
-                }
+        if !node.split {
+            return self.run(node);
+        }
+        self.pair(node.any);
+        for thing in asking.known.things {
+            self.child(at, node, Token(*thing), Self::pair);
+        }
+    }
+
+    /// A node below a what.
+    fn pair(&mut self, at: u32) {
+        let index = &self.asking.tree.index;
+        let Some(node) = index.nodes.get(at as usize) else { return };
+        if node.pairs & self.asking.seen.pair_bit == 0 {
+            return;
+        }
+        if !node.split {
+            return self.run(node);
+        }
+        for child in [Some(node.any), index.child(at, self.pair)].into_iter().flatten() {
+            if let Some(node) = index.nodes.get(child as usize) {
+                self.run(node);
             }
         }
     }
 
-    fn last(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        let tree = self.asking.tree;
-        if let Some(entry) = tree.index.edges.get(at, self.pair) {
-            self.entry(entry);
-        }
-        for wide in &tree.index.wide[node.wide_start as usize..node.wide_end as usize] {
-            if tree.shapes[wide.shape as usize].contains(self.pair) {
-                self.entry(wide.entry);
+    /// The filings of a node.
+    #[inline]
+    fn run(&mut self, node: &Node) {
+        let asking = self.asking;
+        let tree = asking.tree;
+        let known = &asking.known;
+        for filing in &tree.index.filings[node.start as usize..node.end as usize] {
+            let fits = filing.filed.covers(self.pair, &tree.shapes)
+                && (filing.at == Token::ANY || known.places.contains(&filing.at.0))
+                && (filing.what == Token::ANY || known.things.contains(&filing.what.0));
+            if fits {
+                self.filing(filing);
             }
         }
     }
 
-    fn entry(&mut self, entry: u32) {
-        if let Some(place) = self.asking.entry(entry, self.lifted) {
-            self.best = self.best.min(place);
+    /// A filing whose head fits.
+    fn filing(&mut self, filing: &Filing) {
+        let best = match filing.filed.effect() {
+            Effect::Deny => self.deny,
+            // What is denied needs no rule that allows.
+            Effect::Allow if self.deny != Self::NOTHING => return,
+            Effect::Allow => self.allow,
+        };
+        let place = match filing.then.leads() {
+            Leads::Rule(place) if self.lifted != Some(place) => place,
+            Leads::Entry(entry) if self.asking.tree.entries[entry as usize].least < best => {
+                self.asking.entry(entry, self.lifted).unwrap_or(Self::NOTHING)
+            }
+            _ => return,
+        };
+        match filing.filed.effect() {
+            Effect::Deny => self.deny = best.min(place),
+            Effect::Allow => self.allow = best.min(place),
         }
     }
 }

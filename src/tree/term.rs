@@ -6,9 +6,9 @@
 
 use super::atom::Operand;
 use super::request::Asking;
-use crate::check::program::{Attribute, Type};
-use crate::directory::Thing;
-use crate::value::{Cidr, DAY, DURATION_MAX, Entity, EnumId, NameId, RecordId, TIME_MAX, TIME_MIN, Value};
+use crate::check::program::{Attribute, Kind, Provenance, Type, Vocabulary};
+use crate::directory::{Thing, World};
+use crate::value::{Cidr, DAY, DURATION_MAX, Entity, EnumId, KindId, NameId, RecordId, TIME_MAX, TIME_MIN, Value};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
@@ -34,6 +34,74 @@ pub(super) enum Term<'a> {
     List(&'a [u32]),
     /// A record with its type.
     Record(&'a [Option<Value>], Option<RecordId>),
+}
+
+/// The slot of each attribute of each kind, and who supplies it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots(Vec<Box<[(NameId, u16, Provenance)]>>);
+
+impl Slots {
+    /// The slots of a vocabulary.
+    pub(super) fn of(vocabulary: &Vocabulary) -> Slots {
+        let of_kind = |kind: &Kind| {
+            let slots = kind.attributes.iter().zip(0..).map(|(a, slot)| (a.name, slot, a.provenance));
+            let mut slots: Box<[_]> = slots.collect();
+            // Of a name that is there twice the first counts; the sort keeps their order.
+            slots.sort_by_key(|(name, ..)| *name);
+            slots
+        };
+        Slots(vocabulary.kinds.iter().map(of_kind).collect())
+    }
+
+    fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
+        let slots = self.0.get(kind.index())?;
+        let at = slots.partition_point(|(own, ..)| *own < name);
+        slots.get(at).filter(|(own, ..)| *own == name).map(|(_, slot, who)| (usize::from(*slot), *who))
+    }
+}
+
+/// The attributes of a thing that a question is about, found once.
+///
+/// - Law: [`Values::value`] is [`World::attribute`] of that thing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a> {
+    pub(super) kind: KindId,
+    /// What the directory holds; empty if it holds nothing of it.
+    stored: &'a [Option<Value>],
+    /// What the request says.
+    given: &'a [Option<Value>],
+    /// Whether the directory holds it.
+    held: bool,
+    /// Whether it is `any KIND`.
+    any: bool,
+}
+
+impl<'a> Values<'a> {
+    /// The attributes of a thing.
+    pub(super) fn of(world: &World<'a>, thing: Thing<'a>) -> Values<'a> {
+        let stored = match thing {
+            Thing::Entity(entity) => world.directory.stored(world.vocabulary, entity),
+            Thing::Any => None,
+        };
+        Values {
+            kind: world.kind(thing),
+            stored: stored.unwrap_or(&[]),
+            given: world.overlay(thing).map_or(&[], |overlay| &overlay.attributes),
+            held: stored.is_some(),
+            any: thing == Thing::Any,
+        }
+    }
+
+    fn value(&self, slot: usize, provenance: Provenance) -> Option<&'a Value> {
+        let given = || self.given.get(slot).and_then(Option::as_ref);
+        let own = || self.stored.get(slot).and_then(Option::as_ref);
+        match (self.held, provenance) {
+            (true, Provenance::Supplied) => given().or_else(own),
+            (true, _) => own(),
+            (false, Provenance::Stored) if !self.any => None,
+            (false, _) => given(),
+        }
+    }
 }
 
 impl<'a> Term<'a> {
@@ -116,14 +184,14 @@ impl<'a> Term<'a> {
     }
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Asking<'_, 'a> {
     /// What a term is; `None` when it is absent.
     pub(super) fn term(&self, operand: u32) -> Option<Term<'a>> {
         let vocabulary = self.world.vocabulary;
         let question = self.world.question;
         match &self.tree.operands[operand as usize] {
             Operand::Literal(value) => Some(Term::of(value, None)),
-            Operand::Account => Some(Term::Thing(Thing::Entity(self.account))),
+            Operand::Account => Some(Term::Thing(Thing::Entity(self.asker.entity))),
             Operand::Resource => Some(Term::Thing(self.resource())),
             Operand::Scope => {
                 let scope = self.world.directory.scopes.get(question.scope?.index())?;
@@ -139,8 +207,12 @@ impl<'a> Asking<'a> {
                 let slot = slot_of(properties, *name)?;
                 Some(Term::declared(question.properties.get(slot)?.as_ref()?, properties.get(slot)))
             }
-            Operand::Variable(depth) => self.variables.get(usize::from(*depth))?.get(),
-            Operand::Attribute(of, name) => self.attribute(self.term(*of)?, *name),
+            Operand::Variable(depth) => self.variable(*depth),
+            Operand::Attribute(of, name) => match &self.tree.operands[*of as usize] {
+                Operand::Resource => self.own(&self.resolved.resource, *name),
+                Operand::Account => self.own(&self.asker.values, *name),
+                _ => self.attribute(self.term(*of)?, *name),
+            },
             Operand::Parent(of, kind) => match self.term(*of)? {
                 Term::Thing(thing) => {
                     let parent = self.world.parent(thing).filter(|parent| parent.kind == *kind)?;
@@ -177,6 +249,17 @@ impl<'a> Asking<'a> {
             },
             _ => return None,
         })
+    }
+
+    /// An attribute of what is acted on, or of the account.
+    fn own(&self, of: &Values<'a>, name: NameId) -> Option<Term<'a>> {
+        let (slot, provenance) = self.tree.slots.find(of.kind, name)?;
+        let value = of.value(slot, provenance)?;
+        if !matches!(value, Value::Set(_) | Value::Record(_)) {
+            return Some(Term::of(value, None));
+        }
+        let declarations = &self.world.vocabulary.kinds.get(of.kind.index())?.attributes;
+        Some(Term::declared(value, declarations.get(slot)))
     }
 
     fn attribute(&self, of: Term<'a>, name: NameId) -> Option<Term<'a>> {
