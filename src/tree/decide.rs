@@ -4,13 +4,13 @@
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
-use super::index::{Filing, Leads, NONE, Node, token_bit};
+use super::index::{ANY_BIT, Filing, Group, Leads, NONE, token_bit};
 use super::node::{Ref, Step as Part, Token, Tree};
 use super::request::Asking;
-use super::resolved::{Asker, Resolved};
+use super::resolved::{NODES_TOGETHER, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
 use crate::directory::{Binding, Place, ScopeIx};
-use crate::request::KeyPolicy;
+use crate::request::{Credential, KeyPolicy};
 use crate::value::{BoundaryId, Effect, RoleId};
 
 /// Decides a question.
@@ -20,14 +20,21 @@ pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
             let rule = RuleRef { in_key: false, rule: resolved.tree.rule_at(place) };
             Decision { refused_by: None, rule: Some(rule), ask: false }
         }
-        Err((step, deny)) => {
-            let ask = deny.is_some_and(|deny| asks(resolved, deny) && chain(resolved, Some(deny)).is_ok());
-            let rule = |deny: Deny| {
-                RuleRef { in_key: deny.in_key, rule: tree_of(resolved, deny).rule_at(deny.place) }
-            };
-            Decision { refused_by: Some(step), rule: deny.map(rule), ask }
+        Err((step, None)) => Decision { refused_by: Some(step), rule: None, ask: false },
+        Err((step, Some(deny))) => {
+            let tree = tree_of(resolved, deny);
+            let rule = tree.rule_at(deny.place);
+            let ask = tree.rule(rule).ask.is_some() && lifts(resolved, deny);
+            let rule = RuleRef { in_key: deny.in_key, rule };
+            Decision { refused_by: Some(step), rule: Some(rule), ask }
         }
     }
+}
+
+/// Whether all would be allowed without one deny rule.
+#[inline(never)]
+fn lifts(resolved: &Resolved<'_>, deny: Deny) -> bool {
+    chain(resolved, Some(deny)).is_ok()
 }
 
 /// A deny rule, by its place in the set's tree or in that of the key's text.
@@ -47,28 +54,30 @@ fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
     }
 }
 
-fn asks(resolved: &Resolved<'_>, deny: Deny) -> bool {
-    let tree = tree_of(resolved, deny);
-    tree.rule(tree.rule_at(deny.place)).ask.is_some()
-}
-
 /// The asking account, then those it acts for, each in full; the place of the determining allow rule.
+#[inline(always)]
 fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> {
-    let allowed = Asked::new(resolved, &resolved.asker, true, lifted).decide()?;
-    if resolved.broken {
-        return Err((Step::ActingFor, None));
-    }
-    for asker in &resolved.behind {
-        let one = Asked::new(resolved, asker, false, lifted).decide();
-        one.map_err(|(_, deny)| (Step::ActingFor, deny))?;
+    let allowed = Asked { asking: Asking::new(resolved, &resolved.asker), first: true, lifted }.decide()?;
+    if resolved.broken || !resolved.behind.is_empty() {
+        behind(resolved, lifted)?;
     }
     Ok(allowed)
 }
 
+/// Those it acts for.
+#[inline(never)]
+fn behind(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<(), Refusal> {
+    if resolved.broken {
+        return Err((Step::ActingFor, None));
+    }
+    resolved.behind.iter().try_for_each(|asker| {
+        let one = Asked { asking: Asking::new(resolved, asker), first: false, lifted };
+        one.decide().map(|_| ()).map_err(|(_, deny)| (Step::ActingFor, deny))
+    })
+}
+
 /// One account of the chain asked for.
 struct Asked<'r, 'a> {
-    resolved: &'r Resolved<'a>,
-    asker: &'r Asker<'a>,
     asking: Asking<'r, 'a>,
     /// Whether it is the one that asks.
     first: bool,
@@ -77,33 +86,31 @@ struct Asked<'r, 'a> {
 }
 
 impl<'r, 'a> Asked<'r, 'a> {
-    #[inline]
-    fn new(resolved: &'r Resolved<'a>, asker: &'r Asker<'a>, first: bool, lifted: Option<Deny>) -> Self {
-        Asked { resolved, asker, asking: Asking::new(resolved, asker), first, lifted }
-    }
-
     /// Is it known, denies, allows, scope, boundaries, and the boundaries of bindings.
-    #[inline]
+    #[inline(always)]
     fn decide(&self) -> Result<u32, Refusal> {
-        if self.asker.unknown {
+        let (resolved, asker) = (self.asking.resolved, self.asking.asker);
+        if asker.unknown {
             return Err((Step::Default, None));
         }
         let mut found = Search::new(&self.asking, self.lifted_in(false));
-        found.nodes(self.resolved.nodes(self.asker));
+        found.nodes(resolved.nodes(asker));
         if let Some(place) = found.deny() {
             return Err((Step::Rule, Some(Deny { in_key: false, place })));
         }
-        let (free, bounded) = match self.resolved.bindings(self.asker) {
+        let (free, bounded) = match resolved.bindings(asker) {
             [] => (found.allow(), None),
             _ => self.asking.allowed_by_roles(found.allow()),
         };
         if free.is_none() && bounded.is_none() {
             return Err((Step::Default, None));
         }
-        if !self.scopes_cover() {
+        if resolved.tree.has_scopes && !self.scopes_cover() {
             return Err((Step::Scope, None));
         }
-        self.boundaries()?;
+        if asker.capped {
+            self.boundaries()?;
+        }
         match bounded {
             None => free.ok_or((Step::Default, None)),
             Some(bounded) => self.under_bindings(free, bounded),
@@ -114,22 +121,31 @@ impl<'r, 'a> Asked<'r, 'a> {
         self.lifted.filter(|lifted| lifted.in_key == in_key).map(|lifted| lifted.place)
     }
 
-    /// The home of the account and the scope of the key presented are the request's scope or above it.
-    fn scopes_cover(&self) -> bool {
-        if !self.resolved.tree.has_scopes {
-            return true;
-        }
-        let credential = self.resolved.world.question.credential.as_ref().filter(|_| self.first);
-        (self.asker.held.is_none() || self.scope_covers(self.asker.home))
-            && credential.is_none_or(|credential| self.scope_covers(credential.scope))
+    /// The key presented, when this account presents it.
+    #[inline]
+    fn credential(&self) -> Option<&'a Credential> {
+        self.asking.resolved.credential.filter(|_| self.first)
     }
 
+    /// The home of the account and the scope of the key presented are the request's scope or above it.
+    #[inline]
+    fn scopes_cover(&self) -> bool {
+        let asker = self.asking.asker;
+        (asker.held.is_none() || self.scope_covers(asker.home))
+            && self.credential().is_none_or(|credential| self.scope_covers(credential.scope))
+    }
+
+    #[inline]
     fn scope_covers(&self, ceiling: Option<ScopeIx>) -> bool {
-        let world = self.resolved.world;
-        let (Some(ceiling), Some(scope)) = (ceiling, world.question.scope) else { return false };
-        if self.resolved.path().contains(&ceiling.0) {
-            return true;
-        }
+        let Some(ceiling) = ceiling else { return false };
+        self.asking.resolved.path().contains(&ceiling.0) || self.covers_from_below(ceiling)
+    }
+
+    /// The action may be asked of a scope by who lives below it.
+    #[cold]
+    fn covers_from_below(&self, ceiling: ScopeIx) -> bool {
+        let world = self.asking.world();
+        let Some(scope) = world.question.scope else { return false };
         let action = world.vocabulary.actions.get(world.question.action.index());
         let targets = action.map_or(&[][..], |action| &action.targets);
         let subject = &world.question.resource;
@@ -142,18 +158,20 @@ impl<'r, 'a> Asked<'r, 'a> {
 
     /// All boundaries that bind the account: of the key presented and its own text, of the account, of the scopes
     /// from the root down, of the link by which it acts for the next.
+    #[inline(never)]
     fn boundaries(&self) -> Result<(), Refusal> {
-        if let Some(credential) = self.resolved.world.question.credential.as_ref().filter(|_| self.first) {
+        let (resolved, asker) = (self.asking.resolved, self.asking.asker);
+        if let Some(credential) = self.credential() {
             self.all_allow(&credential.boundaries)?;
-            if let Some(inside) = Asking::of_key(self.resolved) {
+            if let Some(inside) = Asking::of_key(resolved) {
                 self.allows(&inside, KeyPolicy::BOUNDARY, true)?;
             }
         }
-        self.all_allow(self.asker.boundaries)?;
-        for boundary in self.resolved.ceilings() {
+        self.all_allow(asker.boundaries)?;
+        for boundary in resolved.ceilings() {
             self.allows(&self.asking, BoundaryId(*boundary), false)?;
         }
-        self.asker.link.map_or(Ok(()), |link| self.all_allow(&link.boundaries))
+        asker.link.map_or(Ok(()), |link| self.all_allow(&link.boundaries))
     }
 
     fn all_allow(&self, boundaries: &[BoundaryId]) -> Result<(), Refusal> {
@@ -202,7 +220,7 @@ struct Bounded<'a> {
 impl<'a> Asking<'_, 'a> {
     /// The bindings that hold for this request, now: the account's own, those of its groups, those of its kind.
     pub(super) fn bindings(&self) -> impl Iterator<Item = &'a Binding> + '_ {
-        let now = self.world.now();
+        let now = self.world().now();
         let all = self.resolved.bindings(self.asker).iter().flat_map(|list| list.iter());
         all.filter(move |binding| now < binding.until && self.place_covers(&binding.place))
     }
@@ -212,7 +230,7 @@ impl<'a> Asking<'_, 'a> {
         match place {
             Place::Everywhere => true,
             Place::Scope(scope) => self.resolved.path().contains(&scope.0),
-            Place::Resource(entity) => self.world.is_within(self.resource(), entity),
+            Place::Resource(entity) => self.world().is_within(self.resource(), entity),
         }
     }
 
@@ -232,7 +250,7 @@ impl<'a> Asking<'_, 'a> {
 
     /// The lowest rule of a role, or of a role that it includes, that matches.
     fn role(&self, role: RoleId) -> Option<u32> {
-        let includes = &self.world.vocabulary.roles.get(role.index())?.includes;
+        let includes = &self.world().vocabulary.roles.get(role.index())?.includes;
         let mut found = Search::new(self, None);
         for role in includes {
             found.gate(self.tree.role(*role));
@@ -261,6 +279,7 @@ impl<'a> Asking<'_, 'a> {
 /// What of the index matches so far: the lowest deny and the lowest allow.
 struct Search<'s, 'r, 'a> {
     asking: &'s Asking<'r, 'a>,
+    places: &'r [u32],
     /// The pair; masks are empty when there is none, so that it is never compared.
     pair: u32,
     lifted: Option<u32>,
@@ -268,20 +287,36 @@ struct Search<'s, 'r, 'a> {
     allow: u32,
 }
 
+/// What tells the filings of a group apart.
+#[derive(Clone, Copy)]
+enum Level {
+    Where,
+    What,
+    Pair,
+}
+
+/// Nodes that are looked at together, so that the memory they stand in is fetched together.
+const TOGETHER: usize = 64;
+/// The same of children.
+const CHILDREN: usize = 8;
+
 impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// No place.
     const NOTHING: u32 = u32::MAX;
 
-    #[inline]
+    #[inline(always)]
     fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
         let pair = asking.seen.pair.unwrap_or(u32::MAX);
-        Search { asking, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
+        let places = asking.places();
+        Search { asking, places, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
     }
 
+    #[inline]
     fn deny(&self) -> Option<u32> {
         Some(self.deny).filter(|place| *place != Self::NOTHING)
     }
 
+    #[inline]
     fn allow(&self) -> Option<u32> {
         Some(self.allow).filter(|place| *place != Self::NOTHING)
     }
@@ -289,108 +324,125 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// What is filed in a block.
     fn gate(&mut self, gate: u32) {
         let asking = self.asking;
-        let Some(block) = asking.tree.index.gates.get(gate as usize).copied() else { return };
+        let index = &asking.tree.index;
+        let Some(block) = index.gates.get(gate as usize).copied() else { return };
         if block.any != NONE {
             self.nodes(&[block.any]);
         }
-        if block.whos & asking.known.who_bits == 0 {
+        if block.whos & asking.who_bits() == 0 {
             return;
         }
         let kind = Token::kind(asking.asker.entity.kind);
-        for who in std::iter::once(kind).chain(asking.known.whos.iter().map(|who| Token(*who))) {
-            if block.whos & token_bit(who) != 0
-                && let Some(node) = asking.tree.index.who(gate, who)
-            {
-                self.nodes(&[node]);
+        for who in std::iter::once(kind).chain(asking.whos().iter().map(|who| Token(*who))) {
+            if block.whos & token_bit(who) != 0 {
+                match index.who(gate, who) {
+                    NONE => {}
+                    node => self.nodes(&[node]),
+                }
             }
         }
     }
 
-    /// What is filed under these WHOs.
+    /// What is filed under these WHOs: first all are looked at, then those followed under which something may fit.
     #[inline]
     fn nodes(&mut self, nodes: &[u32]) {
         let (index, seen) = (&self.asking.tree.index, self.asking.seen);
-        for at in nodes {
-            let node = &index.nodes[*at as usize];
-            if node.pairs & seen.pair_bit == 0 || node.tokens & seen.place_bits == 0 {
-                continue;
+        for some in nodes.chunks(TOGETHER) {
+            let mut may = 0u64;
+            let look = |at: u32| {
+                let node = &index.nodes[at as usize];
+                let pairs = (node.pairs & seen.pair_bit != 0) | (node.wide != NONE);
+                u64::from(pairs & (node.places & seen.place_bits != 0))
+            };
+            let (fours, rest) = some.as_chunks::<NODES_TOGETHER>();
+            for (n, four) in fours.iter().enumerate() {
+                let bits = look(four[0]) | look(four[1]) << 1 | look(four[2]) << 2 | look(four[3]) << 3;
+                may |= bits << (n * NODES_TOGETHER);
             }
-            if node.split {
-                self.places(*at, node);
-            } else {
-                self.run(node);
+            for (n, at) in rest.iter().enumerate() {
+                may |= look(*at) << (fours.len() * NODES_TOGETHER + n);
             }
-        }
-    }
-
-    /// A node split by where.
-    fn places(&mut self, at: u32, node: &Node) {
-        let asking = self.asking;
-        self.thing(node.any);
-        for place in asking.known.places {
-            self.child(at, node, Token(*place), Self::thing);
-        }
-    }
-
-    fn child(&mut self, at: u32, node: &Node, token: Token, then: fn(&mut Self, u32)) {
-        if node.tokens & token_bit(token) != 0
-            && let Some(child) = self.asking.tree.index.child(at, token.0)
-        {
-            then(self, child);
-        }
-    }
-
-    /// A node below a where.
-    fn thing(&mut self, at: u32) {
-        let asking = self.asking;
-        let Some(node) = asking.tree.index.nodes.get(at as usize) else { return };
-        if node.pairs & asking.seen.pair_bit == 0 || node.tokens & asking.seen.thing_bits == 0 {
-            return;
-        }
-        if !node.split {
-            return self.run(node);
-        }
-        self.pair(node.any);
-        for thing in asking.known.things {
-            self.child(at, node, Token(*thing), Self::pair);
-        }
-    }
-
-    /// A node below a what.
-    fn pair(&mut self, at: u32) {
-        let index = &self.asking.tree.index;
-        let Some(node) = index.nodes.get(at as usize) else { return };
-        if node.pairs & self.asking.seen.pair_bit == 0 {
-            return;
-        }
-        if !node.split {
-            return self.run(node);
-        }
-        for child in [Some(node.any), index.child(at, self.pair)].into_iter().flatten() {
-            if let Some(node) = index.nodes.get(child as usize) {
-                self.run(node);
+            while may != 0 {
+                let node = &index.nodes[some[may.trailing_zeros() as usize] as usize];
+                may &= may - 1;
+                if node.pairs & seen.pair_bit != 0 {
+                    match index.slot(node, seen.pair_bit).filing() {
+                        Ok(filing) => self.filing(filing),
+                        Err(group) => self.group(group, Level::Where),
+                    }
+                }
+                if node.wide != NONE {
+                    self.group(node.wide, Level::Where);
+                }
             }
         }
     }
 
-    /// The filings of a node.
+    /// A group, if something in it may fit.
     #[inline]
-    fn run(&mut self, node: &Node) {
-        let asking = self.asking;
-        let tree = asking.tree;
-        let known = &asking.known;
-        for filing in &tree.index.filings[node.start as usize..node.end as usize] {
-            let fits = filing.filed.covers(self.pair, &tree.shapes)
-                && (filing.at == Token::ANY || known.places.contains(&filing.at.0))
-                && (filing.what == Token::ANY || known.things.contains(&filing.what.0));
-            if fits {
-                self.filing(filing);
+    fn group(&mut self, at: u32, level: Level) {
+        let Some(group) = self.asking.tree.index.groups.get(at as usize) else { return };
+        let bits = match level {
+            Level::Where => self.asking.seen.place_bits,
+            Level::What => self.asking.seen.thing_bits,
+            Level::Pair => u64::MAX,
+        };
+        if group.tokens & bits == 0 {
+            return;
+        }
+        if group.is_split() { self.children(at, group.tokens, level) } else { self.run(group) }
+    }
+
+    /// The children of a split group: those for anything, and those by token.
+    fn children(&mut self, at: u32, bits: u64, level: Level) {
+        let index = &self.asking.tree.index;
+        let (tokens, below) = match level {
+            Level::Where => (self.places, Level::What),
+            Level::What => (self.asking.things(), Level::Pair),
+            Level::Pair => {
+                for child in [index.child(at, self.pair), index.child(at, NONE)] {
+                    if let Some(group) = index.groups.get(child as usize) {
+                        self.run(group);
+                    }
+                }
+                return;
             }
+        };
+        for some in tokens.chunks(CHILDREN) {
+            let mut found = [NONE; CHILDREN];
+            for (token, found) in some.iter().zip(&mut found) {
+                if bits & token_bit(Token(*token)) != 0 {
+                    *found = index.child(at, *token);
+                }
+            }
+            for child in found.iter().take(some.len()).filter(|child| **child != NONE) {
+                self.group(*child, below);
+            }
+        }
+        if bits & ANY_BIT != 0 {
+            self.group(index.child(at, Token::ANY.0), below);
+        }
+    }
+
+    /// The filings of a group.
+    #[inline(always)]
+    fn run(&mut self, group: &Group) {
+        self.asking.tree.index.filings[group.range()].iter().for_each(|filing| self.filing(filing));
+    }
+
+    /// A filing, if its head fits.
+    #[inline(always)]
+    fn filing(&mut self, filing: &Filing) {
+        let fits = filing.filed.covers(self.pair, &self.asking.tree.shapes)
+            && (filing.at == Token::ANY || self.places.contains(&filing.at.0))
+            && (filing.what == Token::ANY || self.asking.things().contains(&filing.what.0));
+        if fits {
+            self.matched(filing);
         }
     }
 
     /// A filing whose head fits.
-    fn filing(&mut self, filing: &Filing) {
+    fn matched(&mut self, filing: &Filing) {
         let best = match filing.filed.effect() {
             Effect::Deny => self.deny,
             // What is denied needs no rule that allows.

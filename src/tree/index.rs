@@ -1,14 +1,14 @@
-//! The index of rule heads: [`Index`], what is filed under each WHO of a block, split further only where much is filed.
+//! The index of rule heads: [`Index`], what is filed under each WHO of a block.
 //!
 //! - Shape: a [`Filing`] is one path (where, what, pairs) with what remains to be asked. Those of one block and one WHO
-//!   stand together, sorted; a node is a run of them. A run of at most [`RUN_MAX`] is scanned; a longer one is split by
-//!   where, then what, then pair, so that what is scanned stays short however many rules there are.
-//! - Law:   masks tell at once that nothing in a run can concern a request: a set bit is a maybe, a clear bit is a no. A
-//!   filing is compared in full when it is met, so that no answer depends on where runs are split.
+//!   are a [`Node`]: a bitmap of the pairs that are met there leads to the one filing of a bit, or to the [`Group`] of its
+//!   filings. A group of at most [`RUN_MAX`] is scanned; a longer one is split by where, then what, then pair, so that
+//!   what is scanned stays short however many rules there are.
+//! - Law:   bits tell at once that nothing can concern a request: a set bit is a maybe, a clear bit is a no. A filing is
+//!   compared in full when it is met, so that no answer depends on how filings are grouped.
 
-use super::node::Token;
+use super::node::{Named, Token};
 use crate::value::{Effect, KindId};
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// Filings that are scanned rather than split.
@@ -49,11 +49,20 @@ impl Filed {
         if self.0 & Self::DENY == 0 { Effect::Allow } else { Effect::Deny }
     }
 
-    /// Whether a pair is among its pairs.
-    pub(super) fn covers(self, pair: u32, shapes: &[Shape]) -> bool {
+    /// Which group of its node it is in: that of a bit, or the one for shapes.
+    fn group(self) -> u32 {
         match self.end() {
-            End::Pair(own) => own == pair,
-            End::Shape(shape) => shapes[shape as usize].contains(pair),
+            End::Pair(pair) => pair & 63,
+            End::Shape(_) => 64,
+        }
+    }
+
+    /// Whether a pair is among its pairs.
+    #[inline]
+    pub(super) fn covers(self, pair: u32, shapes: &[Shape]) -> bool {
+        match self.0 & !Self::DENY {
+            shape if shape & Self::SHAPE != 0 => shapes[(shape & Self::NUMBER) as usize].contains(pair),
+            own => own == pair,
         }
     }
 }
@@ -86,6 +95,13 @@ impl Then {
     }
 }
 
+impl Filing {
+    /// What the filings of a head are sorted by.
+    pub(super) fn order(&self) -> (u32, Token, Token, End) {
+        (self.filed.group(), self.at, self.what, self.filed.end())
+    }
+}
+
 /// One path below a WHO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Filing {
@@ -110,21 +126,70 @@ pub(super) struct Head {
     pub(super) end: u32,
 }
 
-/// A run of filings.
+/// What is filed under one WHO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Node {
-    /// Bits of the pairs that are met here.
+    /// Bits of the single pairs that are met here.
     pub(super) pairs: u64,
-    /// Bits of the tokens of this node's level.
+    /// Bits of the places.
+    pub(super) places: u64,
+    /// The slot of the lowest bit; those of the higher ones follow.
+    first: u32,
+    /// The group of the filings for many pairs, or [`NONE`].
+    pub(super) wide: u32,
+}
+
+impl Node {
+    /// The slot of a bit that is set in `pairs`.
+    #[inline]
+    fn slot(&self, bit: u64) -> usize {
+        (self.first + (self.pairs & (bit - 1)).count_ones()) as usize
+    }
+}
+
+/// What a bit of a node leads to: a filing, or the number of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(Filing);
+
+impl Slot {
+    const MANY: Filed = Filed(u32::MAX);
+
+    fn many(group: u32) -> Slot {
+        Slot(Filing { at: Token::ANY, what: Token::ANY, filed: Self::MANY, then: Then(group) })
+    }
+
+    /// Its filing, or else its group.
+    #[inline]
+    pub(super) fn filing(&self) -> Result<&Filing, u32> {
+        if self.0.filed == Self::MANY { Err(self.0.then.0) } else { Ok(&self.0) }
+    }
+}
+
+/// A run of filings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// Bits of the tokens that tell its filings apart: places; in the child of a split group things, then all.
     pub(super) tokens: u64,
     /// First filing.
     pub(super) start: u32,
-    /// Past the last one.
-    pub(super) end: u32,
-    /// If it is split: the child for anything, or [`NONE`].
-    pub(super) any: u32,
-    /// Whether it is split, its children being found by token (at the last level by pair).
-    pub(super) split: bool,
+    /// Past the last one; and whether it is split, its children being found by token.
+    end: u32,
+}
+
+impl Group {
+    const SPLIT: u32 = 1 << 31;
+
+    /// Whether its filings are found through children.
+    #[inline]
+    pub(super) fn is_split(&self) -> bool {
+        self.end & Self::SPLIT != 0
+    }
+
+    /// Its filings.
+    #[inline]
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..(self.end & !Self::SPLIT) as usize
+    }
 }
 
 /// Where the filings of a block are found.
@@ -141,14 +206,20 @@ pub(super) struct Gate {
 pub(super) struct Index {
     /// By gate, then who.
     pub(super) heads: Vec<Head>,
-    /// Those of each head sorted by where, what, pairs.
+    /// Those of each head by group, then sorted by where, what, pairs.
     pub(super) filings: Vec<Filing>,
-    /// How filings are found.
+    /// A node of each head, and at the end one under which there is nothing.
     #[serde(skip)]
     pub(super) nodes: Vec<Node>,
-    /// Children by parent and token; under `GATES | gate` the nodes of its WHOs.
+    /// What the bits of nodes lead to.
     #[serde(skip)]
-    edges: FxHashMap<u64, u32>,
+    slots: Vec<Slot>,
+    /// Groups, and the children of those that are split.
+    #[serde(skip)]
+    pub(super) groups: Vec<Group>,
+    /// Children of groups by token or pair; under `GATES | gate` the nodes of its WHOs.
+    #[serde(skip)]
+    edges: Edges,
     /// By number.
     #[serde(skip)]
     pub(super) gates: Vec<Gate>,
@@ -164,18 +235,20 @@ pub(super) struct Index {
 const GATES: u32 = 1 << 31;
 
 impl Index {
-    fn key(parent: u32, label: u32) -> u64 {
-        u64::from(parent) << 32 | u64::from(label)
-    }
-
-    /// The child of a node by token or pair.
+    /// The child of a group by token or pair, or [`NONE`].
     #[inline]
-    pub(super) fn child(&self, parent: u32, label: u32) -> Option<u32> {
-        self.edges.get(&Self::key(parent, label)).copied()
+    pub(super) fn child(&self, parent: u32, label: u32) -> u32 {
+        self.edges.get(parent, label)
     }
 
-    /// The node of a gate's WHO.
-    pub(super) fn who(&self, gate: u32, who: Token) -> Option<u32> {
+    /// What a bit of a node leads to.
+    #[inline]
+    pub(super) fn slot(&self, node: &Node, bit: u64) -> &Slot {
+        &self.slots[node.slot(bit)]
+    }
+
+    /// The node of a gate's WHO, or [`NONE`].
+    pub(super) fn who(&self, gate: u32, who: Token) -> u32 {
         self.child(GATES | gate, who.0)
     }
 
@@ -201,38 +274,37 @@ impl Index {
         start..self.heads[head].end as usize
     }
 
-    /// Makes what is not stored. The filings are known to refer to shapes that are there.
-    pub(super) fn make(&mut self, gates: usize, shapes: &[Shape]) {
-        let filings = std::mem::take(&mut self.filings);
-        self.nodes.clear();
-        self.edges.clear();
+    /// Makes what is not stored. The filings are known to be in order.
+    pub(super) fn make(&mut self, gates: usize) {
         self.gates = vec![Gate { any: NONE, whos: 0 }; gates];
-        let mut maker = Maker { filings: &filings, shapes, nodes: Vec::new(), edges: FxHashMap::default() };
-        for (n, head) in self.heads.iter().enumerate() {
-            let start = if n == 0 { 0 } else { self.heads[n - 1].end };
-            let node = maker.node(start, head.end, Level::Where);
+        self.nodes.clear();
+        let mut maker = Maker { filings: &self.filings, slots: Vec::new(), groups: Vec::new(), edges: Vec::new() };
+        for n in 0..self.heads.len() {
+            let (head, run) = (self.heads[n], self.run(n));
+            let node = n as u32;
+            self.nodes.push(maker.node(run.start as u32, run.end as u32));
             let gate = &mut self.gates[head.gate as usize];
             if head.who == Token::ANY {
                 gate.any = node;
             } else {
                 gate.whos |= token_bit(head.who);
             }
-            if head.gate == 0 {
-                let (list, ix) = match head.who.named() {
-                    super::node::Named::Exact(symbol) => (&mut self.of_symbol, symbol as usize),
-                    super::node::Named::Kind(kind) => (&mut self.of_kind, kind.index()),
-                    _ => continue,
-                };
-                if list.len() <= ix {
-                    list.resize(ix + 1, NONE);
-                }
-                list[ix] = node;
-            } else {
-                maker.edges.insert(Self::key(GATES | head.gate, head.who.0), node);
+            if head.gate != 0 {
+                maker.edges.push(Edge { parent: GATES | head.gate, label: head.who.0, child: node });
+                continue;
             }
+            let (list, ix) = match head.who.named() {
+                Named::Exact(symbol) => (&mut self.of_symbol, symbol as usize),
+                Named::Kind(kind) => (&mut self.of_kind, kind.index()),
+                _ => continue,
+            };
+            if list.len() <= ix {
+                list.resize(ix + 1, NONE);
+            }
+            list[ix] = node;
         }
-        (self.nodes, self.edges) = (maker.nodes, maker.edges);
-        self.filings = filings;
+        self.nodes.push(Node { pairs: 0, places: 0, first: 0, wide: NONE });
+        (self.slots, self.groups, self.edges) = (maker.slots, maker.groups, Edges::of(&maker.edges));
     }
 
     /// Bytes in memory.
@@ -240,12 +312,69 @@ impl Index {
         std::mem::size_of_val(&self.heads[..])
             + std::mem::size_of_val(&self.filings[..])
             + std::mem::size_of_val(&self.nodes[..])
-            + self.edges.capacity() * 17 * 8 / 7
+            + std::mem::size_of_val(&self.slots[..])
+            + std::mem::size_of_val(&self.groups[..])
+            + std::mem::size_of_val(&self.edges.0[..])
             + (self.of_symbol.len() + self.of_kind.len()) * 4
     }
 }
 
-#[derive(Clone, Copy)]
+/// From a node to its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edge {
+    parent: u32,
+    label: u32,
+    child: u32,
+}
+
+/// Edges by parent and label: a table with open addressing, at most half full, so that a look-up mostly costs one line of
+/// memory.
+#[derive(Clone, Debug, Default)]
+struct Edges(Vec<Edge>);
+
+impl Edges {
+    const EMPTY: Edge = Edge { parent: NONE, label: NONE, child: NONE };
+
+    fn of(edges: &[Edge]) -> Edges {
+        if edges.is_empty() {
+            return Edges::default();
+        }
+        let mut table = Edges(vec![Self::EMPTY; (2 * edges.len()).next_power_of_two()]);
+        for edge in edges {
+            let mut at = table.first(edge.parent, edge.label);
+            while table.0[at] != Self::EMPTY {
+                at = (at + 1) & (table.0.len() - 1);
+            }
+            table.0[at] = *edge;
+        }
+        table
+    }
+
+    /// Where the search for an edge begins; the table is not empty.
+    #[inline]
+    fn first(&self, parent: u32, label: u32) -> usize {
+        let mixed = (u64::from(parent) << 32 | u64::from(label)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize & (self.0.len() - 1)
+    }
+
+    #[inline]
+    fn get(&self, parent: u32, label: u32) -> u32 {
+        if self.0.is_empty() {
+            return NONE;
+        }
+        let mut at = self.first(parent, label);
+        loop {
+            let edge = self.0[at];
+            if (edge.parent, edge.label) == (parent, label) || edge.child == NONE {
+                return edge.child;
+            }
+            at = (at + 1) & (self.0.len() - 1);
+        }
+    }
+}
+
+/// By what a group is split.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Where,
     What,
@@ -253,64 +382,89 @@ enum Level {
     Rest,
 }
 
-/// Splits runs.
-struct Maker<'f> {
-    filings: &'f [Filing],
-    shapes: &'f [Shape],
-    nodes: Vec<Node>,
-    edges: FxHashMap<u64, u32>,
-}
-
-impl Maker<'_> {
-    fn node(&mut self, start: u32, end: u32, level: Level) -> u32 {
-        let own = &self.filings[start as usize..end as usize];
-        let pairs = own.iter().fold(0, |mask, filing| {
-            mask | match filing.filed.end() {
-                End::Pair(pair) => pair_bit(pair),
-                End::Shape(shape) => self.shapes[shape as usize].mask(),
-            }
-        });
-        let tokens = own.iter().fold(0, |mask, filing| {
-            mask | match level {
-                Level::Where => token_bit(filing.at),
-                Level::What => token_bit(filing.what),
-                Level::Pair | Level::Rest => u64::MAX,
-            }
-        });
-        let number = self.nodes.len() as u32;
-        let split = own.len() > RUN_MAX && !matches!(level, Level::Rest);
-        self.nodes.push(Node { pairs, tokens, start, end, any: NONE, split });
-        if split {
-            self.split(number, start, end, level);
-        }
-        number
-    }
-
-    fn split(&mut self, number: u32, start: u32, end: u32, level: Level) {
-        let label = |filing: &Filing| match level {
-            Level::Where => Some(filing.at.0).filter(|at| *at != Token::ANY.0),
-            Level::What => Some(filing.what.0).filter(|what| *what != Token::ANY.0),
-            Level::Pair | Level::Rest => match filing.filed.end() {
-                End::Pair(pair) => Some(pair),
-                End::Shape(_) => None,
-            },
-        };
-        let below = match level {
+impl Level {
+    fn below(self) -> Level {
+        match self {
             Level::Where => Level::What,
             Level::What => Level::Pair,
             Level::Pair | Level::Rest => Level::Rest,
-        };
+        }
+    }
+
+    /// The token or pair of a filing that tells it from others here; those of shapes share one.
+    fn label(self, filing: &Filing) -> u32 {
+        match (self, filing.filed.end()) {
+            (Level::Where, _) => filing.at.0,
+            (Level::What, _) => filing.what.0,
+            (Level::Pair, End::Pair(pair)) => pair,
+            (Level::Pair | Level::Rest, _) => NONE,
+        }
+    }
+}
+
+/// Groups filings.
+struct Maker<'f> {
+    filings: &'f [Filing],
+    slots: Vec<Slot>,
+    groups: Vec<Group>,
+    edges: Vec<Edge>,
+}
+
+impl Maker<'_> {
+    fn node(&mut self, start: u32, end: u32) -> Node {
         let filings = self.filings;
+        let own = &filings[start as usize..end as usize];
+        let mut node = Node { pairs: 0, places: 0, first: self.slots.len() as u32, wide: NONE };
         let mut from = start;
-        for run in filings[start as usize..end as usize].chunk_by(|a, b| label(a) == label(b)) {
+        for run in own.chunk_by(|a, b| a.filed.group() == b.filed.group()) {
             let to = from + run.len() as u32;
-            let child = self.node(from, to, below);
-            match label(&run[0]) {
-                Some(label) => {
-                    self.edges.insert(Index::key(number, label), child);
+            let group = self.group(from, to, Level::Where);
+            node.places |= group.tokens;
+            let number = match run {
+                [one] if matches!(one.filed.end(), End::Pair(_)) => None,
+                _ => {
+                    self.groups.push(group);
+                    Some(self.groups.len() as u32 - 1)
                 }
-                None => self.nodes[number as usize].any = child,
+            };
+            match (run[0].filed.end(), number) {
+                (End::Pair(pair), number) => {
+                    node.pairs |= pair_bit(pair);
+                    self.slots.push(number.map_or(Slot(run[0]), Slot::many));
+                }
+                (End::Shape(_), number) => node.wide = number.unwrap_or(NONE),
             }
+            if let Some(number) = number {
+                self.split(number, Level::Where);
+            }
+            from = to;
+        }
+        node
+    }
+
+    fn group(&self, start: u32, end: u32, level: Level) -> Group {
+        let own = &self.filings[start as usize..end as usize];
+        let tokens = own.iter().fold(0, |bits, filing| match level {
+            Level::Where | Level::What => bits | token_bit(Token(level.label(filing))),
+            Level::Pair | Level::Rest => u64::MAX,
+        });
+        let split = if own.len() > RUN_MAX && level != Level::Rest { Group::SPLIT } else { 0 };
+        Group { tokens, start, end: end | split }
+    }
+
+    fn split(&mut self, number: u32, level: Level) {
+        let group = self.groups[number as usize];
+        if !group.is_split() {
+            return;
+        }
+        let filings = self.filings;
+        let mut from = group.start;
+        for run in filings[group.range()].chunk_by(|a, b| level.label(a) == level.label(b)) {
+            let to = from + run.len() as u32;
+            let child = self.groups.len() as u32;
+            self.groups.push(self.group(from, to, level.below()));
+            self.edges.push(Edge { parent: number, label: level.label(&run[0]), child });
+            self.split(child, level.below());
             from = to;
         }
     }
@@ -349,14 +503,6 @@ impl Shape {
     pub(super) fn pairs(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().flat_map(|(start, end)| *start..*end)
     }
-
-    /// The bits of its pairs.
-    pub(super) fn mask(&self) -> u64 {
-        if self.len() >= 64 {
-            return u64::MAX;
-        }
-        self.pairs().fold(0, |mask, pair| mask | pair_bit(pair))
-    }
 }
 
 /// The bit of a token. That of anything is always among the bits of a request.
@@ -391,11 +537,13 @@ pub(super) struct Path {
 }
 
 impl Index {
-    /// The index of these filings; `gates` and `shapes` as for [`Index::make`].
-    pub(super) fn of(mut filed: Vec<(Path, Leads)>, gates: usize, shapes: &[Shape]) -> Index {
+    /// The index of these filings; there are so many gates.
+    pub(super) fn of(mut filed: Vec<(Path, Leads)>, gates: usize) -> Index {
         // Denies come before allows.
         filed.sort_unstable_by_key(|(path, _)| {
-            (path.gate, path.tokens, path.end, std::cmp::Reverse(path.effect))
+            let [who, at, what] = path.tokens;
+            let filed = Filed::new(path.end, path.effect);
+            (path.gate, who, (filed.group(), at, what, path.end), std::cmp::Reverse(path.effect))
         });
         let mut index = Index::default();
         for (n, (path, leads)) in filed.iter().enumerate() {
@@ -408,7 +556,7 @@ impl Index {
                 None => index.heads.push(Head { gate: path.gate, who, end }),
             }
         }
-        index.make(gates, shapes);
+        index.make(gates);
         index
     }
 }
@@ -428,30 +576,35 @@ mod tests {
     }
 
     #[test]
-    fn long_runs_are_split_and_masks_tell() {
+    fn long_groups_are_split_and_bits_tell() {
         let path = |at: u32, what: u32, pair: u32| Path {
             gate: 0,
             tokens: [Token::exact(7), Token::exact(at), Token::exact(what)],
             end: End::Pair(pair),
             effect: Effect::Allow,
         };
-        let shape = Shape::of(&(100..300).collect::<Vec<_>>());
+        // All of one bit, and one by itself.
         let mut filed: Vec<_> =
-            (0..40).map(|n| (path(n % 2, n % 4 / 2, n), Leads::Rule(n))).collect();
+            (0..120).map(|n| (path(n % 2, n % 4 / 2, 64 * n), Leads::Rule(n))).collect();
+        filed.push((path(5, 5, 9), Leads::Rule(200)));
         filed.push((Path { end: End::Shape(0), ..path(1, 1, 0) }, Leads::Entry(3)));
-        filed.push((Path { gate: 1, ..path(0, 0, 0) }, Leads::Rule(50)));
-        let index = Index::of(filed, 2, &[shape]);
+        filed.push((Path { gate: 1, ..path(0, 0, 0) }, Leads::Rule(500)));
+        let index = Index::of(filed, 2);
         assert_eq!(index.heads.len(), 2);
-        let root = index.nodes[index.of_symbol(7) as usize];
-        assert!(root.split && root.tokens == token_bit(Token::exact(0)) | token_bit(Token::exact(1)));
-        let at = index.child(index.of_symbol(7), Token::exact(1).0).expect("filed there");
-        let what = index.child(at, Token::exact(1).0).expect("filed there");
-        let node = index.nodes[what as usize];
-        assert!(node.split && node.end - node.start == 11 && node.any != NONE);
-        let last = index.nodes[index.child(what, 7).expect("filed there") as usize];
-        let found = index.filings[last.start as usize];
-        assert_eq!((last.end - last.start, found.then.leads()), (1, Leads::Rule(7)));
-        assert!(index.who(1, Token::exact(7)).is_some() && index.gates[1].any == NONE);
+        let node = index.nodes[index.of_symbol(7) as usize];
+        assert_eq!(node.pairs, 1 << 9 | 1);
+        let one = index.slot(&node, 1 << 9).filing().expect("one rule alone");
+        assert_eq!(one.then.leads(), Leads::Rule(200));
+        let many = index.slot(&node, 1).filing().expect_err("many rules");
+        assert_eq!(index.filings[index.groups[node.wide as usize].range()][0].then.leads(), Leads::Entry(3));
+        let group = index.groups[many as usize];
+        assert!(group.is_split() && group.tokens == token_bit(Token::exact(0)) | token_bit(Token::exact(1)));
+        let at = index.child(many, Token::exact(1).0);
+        let what = index.child(at, Token::exact(1).0);
+        assert!(index.groups[what as usize].is_split() && index.groups[what as usize].range().len() == 30);
+        let last = &index.filings[index.groups[index.child(what, 64 * 7) as usize].range()];
+        assert_eq!((last.len(), last[0].then.leads()), (1, Leads::Rule(7)));
+        assert!(index.who(1, Token::exact(7)) != NONE && index.gates[1].any == NONE);
         assert_eq!(index.of_gate(1).count(), 1);
     }
 }

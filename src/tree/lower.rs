@@ -291,7 +291,7 @@ impl<'p> Expand<'p> {
             ExprKind::ContainsAll(a, b) => two(a, b).map(|(a, b)| Atom::ContainsAll(a, b))?,
             ExprKind::ContainsAny(a, b) => two(a, b).map(|(a, b)| Atom::ContainsAny(a, b))?,
             ExprKind::IsEmpty(a) => Atom::IsEmpty(self.term(a, names)?),
-            ExprKind::Matches(a, pattern) => Atom::Matches(self.term(a, names)?, pattern.clone()),
+            ExprKind::Matches(a, pattern) => Atom::Matches(self.term(a, names)?, Box::new(pattern.clone())),
             ExprKind::Exists(a) => Atom::Exists(self.term(a, names)?),
             ExprKind::IsKind(a, kind) => Atom::IsKind(self.term(a, names)?, *kind),
             ExprKind::HasRole(role) => Atom::HasRole(*role),
@@ -482,6 +482,7 @@ impl<'p> Build<'p> {
             rules: program.rules.iter().map(rule_text).collect(),
             order: order.to_vec(),
             symbols: heads.symbols,
+            slots: Slots::of(&program.vocabulary, &tests.operands),
             operands: tests.operands,
             atoms: tests.atoms,
             bodies,
@@ -489,13 +490,12 @@ impl<'p> Build<'p> {
             nodes,
             entries,
             steps,
-            index: Index::of(filed, 1 + program.roles.len() + program.boundaries.len(), &heads.shapes),
+            index: Index::of(filed, 1 + program.roles.len() + program.boundaries.len()),
             shapes: heads.shapes,
             roles: program.roles.len() as u32,
             pairs,
             has_scopes: program.vocabulary.has_scopes(),
             sequenced,
-            slots: Slots::of(&program.vocabulary),
         })
     }
 }

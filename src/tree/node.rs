@@ -337,7 +337,7 @@ impl Tree {
     /// Makes what is not stored, in a tree whose stored parts hold together.
     pub(super) fn make(&mut self) {
         let blocks = self.blocks();
-        self.index.make(blocks, &self.shapes);
-        self.slots = Slots::of(&self.vocabulary);
+        self.index.make(blocks);
+        self.slots = Slots::of(&self.vocabulary, &self.operands);
     }
 }

@@ -2,14 +2,13 @@
 //!
 //! Law: no allocation; an answer that is kept is the answer that asking again would give.
 
-use super::atom::{Atom, Comparison};
+use super::atom::Atom;
 use super::node::{HeadList, Named, Node, Ref, Token, Tree};
-use super::resolved::{Asker, Known, Resolved, Seen};
-use super::term::Term;
+use super::resolved::{Asker, Resolved, Seen};
+use super::term::{Read, Term, order};
 use crate::directory::{ScopeIx, Thing, World};
-use crate::value::{Entity, KindId, RoleId};
+use crate::value::{Entity, KindId, RoleId, Value};
 use std::cell::{Cell, OnceCell};
-use std::cmp::Ordering;
 
 /// Quantifiers inside one another.
 pub(super) const QUANTIFIER_DEPTH_MAX: usize = 2;
@@ -28,30 +27,24 @@ struct Scratch<'a> {
 pub(super) struct Asking<'r, 'a> {
     /// The tree: the set's, or that of the key's own text.
     pub(super) tree: &'a Tree,
-    /// Directory and request, with the set's vocabulary.
-    pub(super) world: World<'a>,
     /// The question.
     pub(super) resolved: &'r Resolved<'a>,
     /// The account decided for.
     pub(super) asker: &'r Asker<'a>,
     /// Where and what.
     pub(super) seen: &'r Seen,
-    /// In the tree's numbers.
-    pub(super) known: Known<'r>,
     scratch: OnceCell<Scratch<'a>>,
 }
 
 impl<'r, 'a> Asking<'r, 'a> {
     /// The set's tree asked about an account.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(resolved: &'r Resolved<'a>, asker: &'r Asker<'a>) -> Self {
         Asking {
             tree: resolved.tree,
-            world: resolved.world,
             resolved,
             asker,
             seen: &resolved.seen,
-            known: resolved.known(asker),
             scratch: OnceCell::new(),
         }
     }
@@ -59,12 +52,35 @@ impl<'r, 'a> Asking<'r, 'a> {
     /// The tree of the key's own text asked about the account that presents it.
     pub(super) fn of_key(resolved: &'r Resolved<'a>) -> Option<Self> {
         let key = resolved.key.as_deref()?;
-        Some(Asking {
-            tree: &key.policy.tree,
-            seen: &key.seen,
-            known: resolved.known_to_key(key),
-            ..Asking::new(resolved, &resolved.asker)
-        })
+        let asker = &resolved.asker;
+        Some(Asking { tree: &key.policy.tree, seen: &key.seen, ..Asking::new(resolved, asker) })
+    }
+
+    /// Directory and request, with the set's vocabulary.
+    pub(super) fn world(&self) -> World<'a> {
+        self.resolved.world
+    }
+
+    /// The account and its groups, in the tree's numbers.
+    pub(super) fn whos(&self) -> &'r [u32] {
+        self.resolved.whos(self.tree, self.asker).0
+    }
+
+    /// Bits of these and of its kind.
+    pub(super) fn who_bits(&self) -> u64 {
+        self.resolved.whos(self.tree, self.asker).1
+    }
+
+    /// The places.
+    #[inline(always)]
+    pub(super) fn places(&self) -> &'r [u32] {
+        self.resolved.places(self.seen)
+    }
+
+    /// The things.
+    #[inline]
+    pub(super) fn things(&self) -> &'r [u32] {
+        self.resolved.things(self.seen)
     }
 
     fn scratch(&self) -> &Scratch<'a> {
@@ -81,14 +97,17 @@ impl<'r, 'a> Asking<'r, 'a> {
 
     /// What is acted on.
     pub(super) fn resource(&self) -> Thing<'a> {
-        self.world.question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity)
+        self.world().question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity)
     }
 
     /// The leaf that a diagram leads to.
     pub(super) fn walk(&self, mut at: Ref) -> Ref {
         while let Some(ix) = at.node() {
             let Node { atom, yes, no } = self.tree.nodes[ix];
-            at = if self.ask(atom) { yes } else { no };
+            // The last test on the way is the only one of most conditions: it is not worth a place among the answers.
+            let last = yes.node().is_none() && no.node().is_none();
+            let holds = if last { self.answer(&self.tree.atoms[atom as usize]) } else { self.ask(atom) };
+            at = if holds { yes } else { no };
         }
         at
     }
@@ -109,7 +128,34 @@ impl<'r, 'a> Asking<'r, 'a> {
         answer
     }
 
+    #[inline]
     fn answer(&self, atom: &Atom) -> bool {
+        // Most tests compare an attribute with a literal: these need no terms.
+        match atom {
+            Atom::True(a) => match self.read(*a) {
+                Read::Value(value) => return *value == Value::Bool(true),
+                Read::Absent => return false,
+                Read::Elsewhere => {}
+            },
+            Atom::Compare(comparison, a, b) => match (self.read(*a), self.read(*b)) {
+                (Read::Value(a), Read::Value(b)) => {
+                    return order(a, b).is_some_and(|order| comparison.holds(order));
+                }
+                (Read::Absent, _) | (_, Read::Absent) => return false,
+                _ => {}
+            },
+            Atom::InSet(a, set) => {
+                if let (Read::Value(a), Read::Value(Value::Set(set))) = (self.read(*a), self.read(*set)) {
+                    return set.binary_search(a).is_ok();
+                }
+            }
+            _ => {}
+        }
+        self.answer_in_terms(atom)
+    }
+
+    #[inline(never)]
+    fn answer_in_terms(&self, atom: &Atom) -> bool {
         match atom {
             Atom::HasRole(role) => self.has_role(*role),
             Atom::AtKind(kind) => self.at_kind(*kind, None),
@@ -129,13 +175,7 @@ impl<'r, 'a> Asking<'r, 'a> {
         Some(match atom {
             Atom::True(a) => matches!(self.term(*a)?, Term::Bool(true)),
             Atom::Compare(comparison, a, b) => {
-                let order = self.term(*a)?.order(self.term(*b)?)?;
-                match comparison {
-                    Comparison::Equal => order == Ordering::Equal,
-                    Comparison::Different => order != Ordering::Equal,
-                    Comparison::Less => order == Ordering::Less,
-                    Comparison::LessOrEqual => order != Ordering::Greater,
-                }
+                comparison.holds(self.term(*a)?.order(self.term(*b)?)?)
             }
             Atom::InSet(a, set) => {
                 let (element, set) = (self.term(*a)?, self.term(*set)?);
@@ -147,10 +187,10 @@ impl<'r, 'a> Asking<'r, 'a> {
             },
             Atom::InGroup(a, group) => {
                 let (member, group) = (self.term(*a)?.entity()?, self.term(*group)?.entity()?);
-                group.kind == KindId::GROUP && self.world.is_member(member, &group.id)
+                group.kind == KindId::GROUP && self.world().is_member(member, &group.id)
             }
             Atom::Within(a, top) => match (self.term(*a)?, self.term(*top)?.entity()?) {
-                (Term::Thing(thing), top) => self.world.is_within(thing, top),
+                (Term::Thing(thing), top) => self.world().is_within(thing, top),
                 _ => false,
             },
             Atom::ContainsAll(set, wanted) => {
@@ -170,12 +210,12 @@ impl<'r, 'a> Asking<'r, 'a> {
                 _ => false,
             },
             Atom::Exists(a) => match self.term(*a)? {
-                Term::Thing(thing) => self.world.known(thing),
+                Term::Thing(thing) => self.world().known(thing),
                 _ => true,
             },
             Atom::IsKind(a, kind) => match self.term(*a)? {
                 Term::Thing(Thing::Entity(entity)) => entity.kind == *kind,
-                Term::Thing(Thing::Any) => self.world.question.resource.kind == *kind,
+                Term::Thing(Thing::Any) => self.world().question.resource.kind == *kind,
                 _ => false,
             },
             _ => false,
@@ -203,7 +243,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     fn at_kind(&self, kind: KindId, top: Option<&Entity>) -> bool {
         let mut met = false;
         for scope in self.resolved.path() {
-            let Some(scope) = self.world.directory.scopes.get(ScopeIx(*scope).index()) else { continue };
+            let Some(scope) = self.world().directory.scopes.get(ScopeIx(*scope).index()) else { continue };
             if top == Some(&scope.entity) {
                 return met;
             }
@@ -219,12 +259,12 @@ impl<'r, 'a> Asking<'r, 'a> {
                 let has = |token: Token| {
                     run(items, token).iter().any(|(_, kind)| kind.is_none_or(|kind| kind == own))
                 };
-                has(Token::ANY) || has(Token::kind(own)) || self.known.whos.iter().any(|who| has(Token(*who)))
+                has(Token::ANY) || has(Token::kind(own)) || self.whos().iter().any(|who| has(Token(*who)))
             }
             HeadList::Where(items) => {
                 let here = run(items, Token::ANY);
                 here.iter().any(|(_, kind)| kind.is_none_or(|kind| self.at_kind(kind, None)))
-                    || self.known.places.iter().any(|place| {
+                    || self.places().iter().any(|place| {
                         let place = Token(*place);
                         run(items, place).iter().any(|(_, kind)| match kind {
                             Some(kind) => self.at_kind(*kind, self.named(place)),
@@ -238,7 +278,7 @@ impl<'r, 'a> Asking<'r, 'a> {
                     let shapes = run(items, token);
                     shapes.iter().any(|(_, shape)| self.tree.shapes[*shape as usize].contains(pair))
                 };
-                has(Token::ANY) || self.known.things.iter().any(|thing| has(Token(*thing)))
+                has(Token::ANY) || self.things().iter().any(|thing| has(Token(*thing)))
             }
         }
     }
@@ -251,7 +291,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     }
 
     fn has_role(&self, role: RoleId) -> bool {
-        let roles = &self.world.vocabulary.roles;
+        let roles = &self.world().vocabulary.roles;
         let includes = |held: RoleId| roles.get(held.index()).is_some_and(|r| r.includes.contains(&role));
         self.bindings().any(|binding| includes(binding.role))
     }

@@ -12,7 +12,7 @@ use crate::check::program::Sort;
 use crate::decision::Decision;
 use crate::directory::{Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World};
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
-use crate::request::{KeyPolicy, Question};
+use crate::request::{Credential, KeyPolicy, Question};
 use crate::value::{BoundaryId, Entity, KindId};
 use std::ops::Range;
 
@@ -42,6 +42,9 @@ fn group_symbol(tree: &Tree, directory: &Directory, group: GroupIx) -> u32 {
 fn scope_symbol(tree: &Tree, directory: &Directory, scope: ScopeIx) -> u32 {
     directory.scopes.get(scope.index()).and_then(|s| tree.symbols.number(&s.entity)).unwrap_or(NONE)
 }
+
+/// Nodes of the index that are looked at in one step.
+pub(super) const NODES_TOGETHER: usize = 4;
 
 /// A part of [`Resolved::numbers`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +93,8 @@ pub(super) struct Asker<'a> {
     pub(super) values: Values<'a>,
     /// Whether the directory must hold it and doesn't.
     pub(super) unknown: bool,
+    /// Whether some boundary may bind it.
+    pub(super) capped: bool,
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
@@ -131,20 +136,9 @@ pub struct Resolved<'a> {
     pub(super) behind: Vec<Asker<'a>>,
     /// The links from the asking account don't end where they must.
     pub(super) broken: bool,
+    /// The key presented.
+    pub(super) credential: Option<&'a Credential>,
     pub(super) key: Option<Box<Key<'a>>>,
-}
-
-/// The tokens and the nodes that an account is met under, while one tree is asked about it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'r> {
-    /// Itself and its groups.
-    pub(super) whos: &'r [u32],
-    /// Bits of these and of its kind.
-    pub(super) who_bits: u64,
-    /// Where.
-    pub(super) places: &'r [u32],
-    /// What.
-    pub(super) things: &'r [u32],
 }
 
 impl<'a> Resolved<'a> {
@@ -156,9 +150,11 @@ impl<'a> Resolved<'a> {
         question: &'a Question,
     ) -> Resolved<'a> {
         let world = World { vocabulary: &tree.vocabulary, directory, question };
-        let mut door = Door { tree, world, link, numbers: Vec::with_capacity(24), bindings: Vec::new() };
+        let mut door = Door { tree, world, link, capped: false, numbers: Vec::with_capacity(24), bindings: Vec::new() };
         let seen = door.seen(tree);
         let (path, ceilings) = door.path();
+        // The key presented binds the asking account alone, but those behind it may as well be asked.
+        door.capped = !ceilings.range().is_empty() || question.credential.is_some();
         let account = &question.account;
         let (mut next, mut broken) = door.next(account, &[], account);
         let asker = door.asker(account, next.map(|(link, _)| link));
@@ -167,11 +163,12 @@ impl<'a> Resolved<'a> {
             (next, broken) = door.next(account, &behind, current);
             behind.push(door.asker(current, next.map(|(link, _)| link)));
         }
-        let key = question.credential.as_ref().and_then(|c| c.policy.as_deref());
+        let credential = question.credential.as_ref();
+        let key = credential.and_then(|c| c.policy.as_deref());
         let key = key.map(|policy| Box::new(door.key(policy, asker.held, account)));
         let resource = Values::of(&world, question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity));
         let Door { numbers, bindings, .. } = door;
-        Resolved { tree, world, seen, asker, resource, path, ceilings, numbers, bindings, behind, broken, key }
+        Resolved { tree, world, seen, asker, resource, path, ceilings, numbers, bindings, behind, broken, credential, key }
     }
 
     /// Decides.
@@ -179,35 +176,43 @@ impl<'a> Resolved<'a> {
         decide(self)
     }
 
+    #[inline]
     pub(super) fn path(&self) -> &[u32] {
         &self.numbers[self.path.range()]
     }
 
+    #[inline]
     pub(super) fn ceilings(&self) -> &[u32] {
         &self.numbers[self.ceilings.range()]
     }
 
+    #[inline]
     pub(super) fn nodes(&self, asker: &Asker<'a>) -> &[u32] {
         &self.numbers[asker.nodes.range()]
     }
 
+    #[inline]
     pub(super) fn bindings(&self, asker: &Asker<'a>) -> &[&'a [Binding]] {
         &self.bindings[asker.bindings.range()]
     }
 
-    /// An account as the set's tree knows it.
-    pub(super) fn known(&self, asker: &Asker<'a>) -> Known<'_> {
-        self.view(&self.seen, asker.whos, asker.who_bits)
+    /// An account and its groups as a tree knows them, with the bits of these and of its kind.
+    pub(super) fn whos(&self, tree: &Tree, asker: &Asker<'a>) -> (&[u32], u64) {
+        let (whos, bits) = match self.key.as_deref() {
+            Some(key) if std::ptr::eq(tree, &key.policy.tree) => (key.whos, key.who_bits),
+            _ => (asker.whos, asker.who_bits),
+        };
+        (&self.numbers[whos.range()], bits)
     }
 
-    /// The asking account as the tree of a key's text knows it.
-    pub(super) fn known_to_key(&self, key: &Key<'a>) -> Known<'_> {
-        self.view(&key.seen, key.whos, key.who_bits)
+    #[inline(always)]
+    pub(super) fn places(&self, seen: &Seen) -> &[u32] {
+        &self.numbers[seen.places.range()]
     }
 
-    fn view(&self, seen: &Seen, whos: Part, who_bits: u64) -> Known<'_> {
-        let list = |part: Part| &self.numbers[part.range()];
-        Known { whos: list(whos), who_bits, places: list(seen.places), things: list(seen.things) }
+    #[inline]
+    pub(super) fn things(&self, seen: &Seen) -> &[u32] {
+        &self.numbers[seen.things.range()]
     }
 }
 
@@ -216,6 +221,8 @@ struct Door<'a, 'l> {
     tree: &'a Tree,
     world: World<'a>,
     link: Option<&'l Link>,
+    /// Whether the place or the key presented has boundaries.
+    capped: bool,
     numbers: Vec<u32>,
     bindings: Vec<&'a [Binding]>,
 }
@@ -348,11 +355,14 @@ impl<'a> Door<'a, '_> {
         let bindings = self.bindings_of(held, entity.kind);
         let kind = vocabulary.kinds.get(entity.kind.index());
         let supplied = kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied);
+        let boundaries: &[BoundaryId] = held.map_or(&[], |held| &held.boundaries);
+        let capped = self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         Asker {
             entity,
             held,
             home: held.and_then(|held| held.home),
-            boundaries: held.map_or(&[], |held| &held.boundaries),
+            boundaries,
+            capped,
             link,
             values: Values::of(&self.world, Thing::Entity(entity)),
             unknown: held.is_none() && !supplied,
@@ -395,6 +405,10 @@ impl<'a> Door<'a, '_> {
             if let Named::Exact(symbol) = Token(self.numbers[at]).named() {
                 add(index.of_symbol(symbol), &mut self.numbers);
             }
+        }
+        // Filled up with a node under which there is nothing, since many are looked at in fours.
+        while !(self.numbers.len() - start as usize).is_multiple_of(NODES_TOGETHER) {
+            self.numbers.push(index.nodes.len() as u32 - 1);
         }
         Part { start, end: self.at() }
     }

@@ -36,13 +36,33 @@ pub(super) enum Term<'a> {
     Record(&'a [Option<Value>], Option<RecordId>),
 }
 
-/// The slot of each attribute of each kind, and who supplies it.
+/// Where the attributes of each kind are found, and which operands are read straight from there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Slots(Vec<Box<[(NameId, u16, Provenance)]>>);
+pub(super) struct Slots {
+    /// By kind, sorted by name: the slot, and who supplies it.
+    of_kind: Vec<Box<[(NameId, u16, Provenance)]>>,
+    /// By operand.
+    plain: Vec<Plain>,
+}
+
+/// An operand whose value stands somewhere as a [`Value`].
+#[derive(Clone, Copy, Debug)]
+enum Plain {
+    /// An attribute of what is acted on.
+    Resource(NameId),
+    /// An attribute of the account.
+    Account(NameId),
+    /// An entry of the context.
+    Context(u16),
+    /// A literal.
+    Literal,
+    /// None of these.
+    No,
+}
 
 impl Slots {
-    /// The slots of a vocabulary.
-    pub(super) fn of(vocabulary: &Vocabulary) -> Slots {
+    /// The slots of a vocabulary and some operands.
+    pub(super) fn of(vocabulary: &Vocabulary, operands: &[Operand]) -> Slots {
         let of_kind = |kind: &Kind| {
             let slots = kind.attributes.iter().zip(0..).map(|(a, slot)| (a.name, slot, a.provenance));
             let mut slots: Box<[_]> = slots.collect();
@@ -50,13 +70,50 @@ impl Slots {
             slots.sort_by_key(|(name, ..)| *name);
             slots
         };
-        Slots(vocabulary.kinds.iter().map(of_kind).collect())
+        let plain = |operand: &Operand| match operand {
+            Operand::Literal(_) => Plain::Literal,
+            Operand::Context(slot) => Plain::Context(*slot),
+            Operand::Attribute(of, name) => match operands[*of as usize] {
+                Operand::Resource => Plain::Resource(*name),
+                Operand::Account => Plain::Account(*name),
+                _ => Plain::No,
+            },
+            _ => Plain::No,
+        };
+        Slots {
+            of_kind: vocabulary.kinds.iter().map(of_kind).collect(),
+            plain: operands.iter().map(plain).collect(),
+        }
     }
 
+    #[inline]
     fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
-        let slots = self.0.get(kind.index())?;
-        let at = slots.partition_point(|(own, ..)| *own < name);
-        slots.get(at).filter(|(own, ..)| *own == name).map(|(_, slot, who)| (usize::from(*slot), *who))
+        let slots = self.of_kind.get(kind.index())?;
+        let (_, slot, who) = match slots.len() {
+            0..=8 => slots.iter().find(|(own, ..)| *own == name)?,
+            _ => slots.get(slots.partition_point(|(own, ..)| *own < name)).filter(|(own, ..)| *own == name)?,
+        };
+        Some((usize::from(*slot), *who))
+    }
+}
+
+/// An operand read where it stands.
+pub(super) enum Read<'a> {
+    /// It has this value.
+    Value(&'a Value),
+    /// It is absent.
+    Absent,
+    /// It does not stand anywhere as a value.
+    Elsewhere,
+}
+
+/// The order of two values of one type. Sets are never compared.
+#[inline]
+pub(super) fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) | (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
+        (Value::String(a), Value::String(b)) => Some(a.as_str().cmp(b.as_str())),
+        _ => Term::of(a, None).order(Term::of(b, None)),
     }
 }
 
@@ -92,6 +149,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    #[inline]
     fn value(&self, slot: usize, provenance: Provenance) -> Option<&'a Value> {
         let given = || self.given.get(slot).and_then(Option::as_ref);
         let own = || self.stored.get(slot).and_then(Option::as_ref);
@@ -187,14 +245,14 @@ impl<'a> Term<'a> {
 impl<'a> Asking<'_, 'a> {
     /// What a term is; `None` when it is absent.
     pub(super) fn term(&self, operand: u32) -> Option<Term<'a>> {
-        let vocabulary = self.world.vocabulary;
-        let question = self.world.question;
+        let vocabulary = self.world().vocabulary;
+        let question = self.world().question;
         match &self.tree.operands[operand as usize] {
             Operand::Literal(value) => Some(Term::of(value, None)),
             Operand::Account => Some(Term::Thing(Thing::Entity(self.asker.entity))),
             Operand::Resource => Some(Term::Thing(self.resource())),
             Operand::Scope => {
-                let scope = self.world.directory.scopes.get(question.scope?.index())?;
+                let scope = self.world().directory.scopes.get(question.scope?.index())?;
                 Some(Term::Thing(Thing::Entity(&scope.entity)))
             }
             Operand::Context(slot) => {
@@ -208,14 +266,14 @@ impl<'a> Asking<'_, 'a> {
                 Some(Term::declared(question.properties.get(slot)?.as_ref()?, properties.get(slot)))
             }
             Operand::Variable(depth) => self.variable(*depth),
-            Operand::Attribute(of, name) => match &self.tree.operands[*of as usize] {
-                Operand::Resource => self.own(&self.resolved.resource, *name),
-                Operand::Account => self.own(&self.asker.values, *name),
+            Operand::Attribute(of, name) => match self.tree.slots.plain[operand as usize] {
+                Plain::Resource(name) => self.own(&self.resolved.resource, name),
+                Plain::Account(name) => self.own(&self.asker.values, name),
                 _ => self.attribute(self.term(*of)?, *name),
             },
             Operand::Parent(of, kind) => match self.term(*of)? {
                 Term::Thing(thing) => {
-                    let parent = self.world.parent(thing).filter(|parent| parent.kind == *kind)?;
+                    let parent = self.world().parent(thing).filter(|parent| parent.kind == *kind)?;
                     Some(Term::Thing(Thing::Entity(parent)))
                 }
                 _ => None,
@@ -251,6 +309,28 @@ impl<'a> Asking<'_, 'a> {
         })
     }
 
+    /// What an operand is, if that stands somewhere as a value.
+    #[inline]
+    pub(super) fn read(&self, operand: u32) -> Read<'a> {
+        let of = |values: &Values<'a>, name| {
+            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
+            values.value(slot, provenance)
+        };
+        let value = match self.tree.slots.plain[operand as usize] {
+            Plain::Resource(name) => of(&self.resolved.resource, name),
+            Plain::Account(name) => of(&self.asker.values, name),
+            Plain::Context(slot) => {
+                self.world().question.context.get(usize::from(slot)).and_then(Option::as_ref)
+            }
+            Plain::Literal => match &self.tree.operands[operand as usize] {
+                Operand::Literal(value) => Some(value),
+                _ => None,
+            },
+            Plain::No => return Read::Elsewhere,
+        };
+        value.map_or(Read::Absent, Read::Value)
+    }
+
     /// An attribute of what is acted on, or of the account.
     fn own(&self, of: &Values<'a>, name: NameId) -> Option<Term<'a>> {
         let (slot, provenance) = self.tree.slots.find(of.kind, name)?;
@@ -258,21 +338,21 @@ impl<'a> Asking<'_, 'a> {
         if !matches!(value, Value::Set(_) | Value::Record(_)) {
             return Some(Term::of(value, None));
         }
-        let declarations = &self.world.vocabulary.kinds.get(of.kind.index())?.attributes;
+        let declarations = &self.world().vocabulary.kinds.get(of.kind.index())?.attributes;
         Some(Term::declared(value, declarations.get(slot)))
     }
 
     fn attribute(&self, of: Term<'a>, name: NameId) -> Option<Term<'a>> {
-        let vocabulary = self.world.vocabulary;
+        let vocabulary = self.world().vocabulary;
         match of {
             Term::Thing(thing) => {
-                let value = self.world.attribute(thing, name)?;
+                let value = self.world().attribute(thing, name)?;
                 if !matches!(value, Value::Set(_) | Value::Record(_)) {
                     return Some(Term::of(value, None));
                 }
                 let kind = match thing {
                     Thing::Entity(entity) => entity.kind,
-                    Thing::Any => self.world.question.resource.kind,
+                    Thing::Any => self.world().question.resource.kind,
                 };
                 let declarations = &vocabulary.kinds.get(kind.index())?.attributes;
                 Some(Term::declared(

@@ -296,7 +296,7 @@ fn index(tree: &Tree) -> Result<(), Wrong> {
         let own = filings.get(from as usize..head.end as usize).filter(|own| !own.is_empty());
         let own = own.ok_or("the filings of a head")?;
         ensure(own.iter().all(|filing| filing_ok(tree, filing)), "a filing")?;
-        ensure(own.is_sorted_by_key(|f| (f.at, f.what, f.filed.end())), "the order of filings")?;
+        ensure(own.is_sorted_by_key(Filing::order), "the order of filings")?;
         (before, from) = (Some(this), head.end);
     }
     ensure(from as usize == filings.len(), "a filing that no head has")
