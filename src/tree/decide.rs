@@ -4,8 +4,8 @@
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
-use super::index::{ANY_BIT, Filing, Group, Leads, NONE, token_bit};
-use super::node::{Ref, Step as Part, Token, Tree};
+use super::index::{ANY_BIT, Filing, Group, Leads, NONE, Slot, token_bit};
+use super::node::{Entry, Ref, Step as Part, Token, Tree};
 use super::request::Asking;
 use super::resolved::{NODES_TOGETHER, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
@@ -259,8 +259,16 @@ impl<'a> Asking<'_, 'a> {
     }
 
     /// The lowest place of an entry's rules that matches.
-    fn entry(&self, entry: u32, lifted: Option<u32>) -> Option<u32> {
-        let entry = self.tree.entries[entry as usize];
+    #[inline]
+    fn entry(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
+        match entry.test {
+            Some(_) if lifted == Some(entry.least) => None,
+            Some(test) => (self.answer_once(test.atom) == test.holds).then_some(entry.least),
+            None => self.parts(entry, lifted),
+        }
+    }
+
+    fn parts(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
         let range = match lifted {
             None => entry.start..entry.end,
             Some(_) => entry.single_start..entry.single_end,
@@ -351,8 +359,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
             let mut may = 0u64;
             let look = |at: u32| {
                 let node = &index.nodes[at as usize];
-                let pairs = (node.pairs & seen.pair_bit != 0) | (node.wide != NONE);
-                u64::from(pairs & (node.places & seen.place_bits != 0))
+                u64::from(node.may(seen.pair_bit, seen.places_folded))
             };
             let (fours, rest) = some.as_chunks::<NODES_TOGETHER>();
             for (n, four) in fours.iter().enumerate() {
@@ -366,15 +373,20 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
                 let node = &index.nodes[some[may.trailing_zeros() as usize] as usize];
                 may &= may - 1;
                 if node.pairs & seen.pair_bit != 0 {
-                    match index.slot(node, seen.pair_bit).filing() {
-                        Ok(filing) => self.filing(filing),
-                        Err(group) => self.group(group, Level::Where),
-                    }
+                    self.slot(index.slot(node, seen.pair_bit));
                 }
-                if node.wide != NONE {
-                    self.group(node.wide, Level::Where);
+                if node.is_wide() {
+                    self.slot(index.wide(node));
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&mut self, slot: &Slot) {
+        match slot.filing() {
+            Ok(filing) => self.filing(filing),
+            Err(group) => self.group(group, Level::Where),
         }
     }
 
@@ -433,8 +445,11 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// A filing, if its head fits.
     #[inline(always)]
     fn filing(&mut self, filing: &Filing) {
+        // All places are compared, wherever the one is: which it is cannot be foretold.
+        let here =
+            self.places.iter().fold(filing.at == Token::ANY, |here, place| here | (*place == filing.at.0));
         let fits = filing.filed.covers(self.pair, &self.asking.tree.shapes)
-            && (filing.at == Token::ANY || self.places.contains(&filing.at.0))
+            && here
             && (filing.what == Token::ANY || self.asking.things().contains(&filing.what.0));
         if fits {
             self.matched(filing);
@@ -451,10 +466,14 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
         };
         let place = match filing.then.leads() {
             Leads::Rule(place) if self.lifted != Some(place) => place,
-            Leads::Entry(entry) if self.asking.tree.entries[entry as usize].least < best => {
+            Leads::Rule(_) => return,
+            Leads::Entry(entry) => {
+                let entry = &self.asking.tree.entries[entry as usize];
+                if entry.least >= best {
+                    return;
+                }
                 self.asking.entry(entry, self.lifted).unwrap_or(Self::NOTHING)
             }
-            _ => return,
         };
         match filing.filed.effect() {
             Effect::Deny => self.deny = best.min(place),

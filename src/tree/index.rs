@@ -126,25 +126,42 @@ pub(super) struct Head {
     pub(super) end: u32,
 }
 
-/// What is filed under one WHO.
+/// What is filed under one WHO. Sixteen bytes, since a decision looks at one for each group of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// Bits of the single pairs that are met here.
     pub(super) pairs: u64,
-    /// Bits of the places.
-    pub(super) places: u64,
-    /// The slot of the lowest bit; those of the higher ones follow.
+    /// Bits of the places, folded; and whether there are filings for many pairs.
+    places: u32,
+    /// The slot of the lowest bit; those of the higher ones follow, then that of the filings for many pairs.
     first: u32,
-    /// The group of the filings for many pairs, or [`NONE`].
-    pub(super) wide: u32,
 }
 
 impl Node {
+    const WIDE: u32 = 1 << 31;
+
+    /// Whether it has filings for many pairs.
+    #[inline]
+    pub(super) fn is_wide(&self) -> bool {
+        self.places & Self::WIDE != 0
+    }
+
+    /// Whether something here may concern a request with the bit of this pair, at places with these [`folded`] bits.
+    #[inline]
+    pub(super) fn may(&self, pair: u64, places: u32) -> bool {
+        ((self.pairs & pair != 0) | self.is_wide()) & (self.places & places != 0)
+    }
+
     /// The slot of a bit that is set in `pairs`.
     #[inline]
     fn slot(&self, bit: u64) -> usize {
         (self.first + (self.pairs & (bit - 1)).count_ones()) as usize
     }
+}
+
+/// The bits of places, folded to the 31 that a node has room for: each bit is among them somewhere.
+pub(super) fn folded(places: u64) -> u32 {
+    ((places | places >> 31 | places >> 62) & 0x7FFF_FFFF) as u32
 }
 
 /// What a bit of a node leads to: a filing, or the number of a group.
@@ -241,6 +258,11 @@ impl Index {
         self.edges.get(parent, label)
     }
 
+    /// What a node's filings for many pairs are.
+    pub(super) fn wide(&self, node: &Node) -> &Slot {
+        &self.slots[(node.first + node.pairs.count_ones()) as usize]
+    }
+
     /// What a bit of a node leads to.
     #[inline]
     pub(super) fn slot(&self, node: &Node, bit: u64) -> &Slot {
@@ -278,7 +300,8 @@ impl Index {
     pub(super) fn make(&mut self, gates: usize) {
         self.gates = vec![Gate { any: NONE, whos: 0 }; gates];
         self.nodes.clear();
-        let mut maker = Maker { filings: &self.filings, slots: Vec::new(), groups: Vec::new(), edges: Vec::new() };
+        let mut maker =
+            Maker { filings: &self.filings, slots: Vec::new(), groups: Vec::new(), edges: Vec::new() };
         for n in 0..self.heads.len() {
             let (head, run) = (self.heads[n], self.run(n));
             let node = n as u32;
@@ -303,7 +326,7 @@ impl Index {
             }
             list[ix] = node;
         }
-        self.nodes.push(Node { pairs: 0, places: 0, first: 0, wide: NONE });
+        self.nodes.push(Node { pairs: 0, places: 0, first: 0 });
         (self.slots, self.groups, self.edges) = (maker.slots, maker.groups, Edges::of(&maker.edges));
     }
 
@@ -414,25 +437,20 @@ impl Maker<'_> {
     fn node(&mut self, start: u32, end: u32) -> Node {
         let filings = self.filings;
         let own = &filings[start as usize..end as usize];
-        let mut node = Node { pairs: 0, places: 0, first: self.slots.len() as u32, wide: NONE };
+        let mut node = Node { pairs: 0, places: 0, first: self.slots.len() as u32 };
         let mut from = start;
         for run in own.chunk_by(|a, b| a.filed.group() == b.filed.group()) {
             let to = from + run.len() as u32;
             let group = self.group(from, to, Level::Where);
-            node.places |= group.tokens;
-            let number = match run {
-                [one] if matches!(one.filed.end(), End::Pair(_)) => None,
-                _ => {
-                    self.groups.push(group);
-                    Some(self.groups.len() as u32 - 1)
-                }
-            };
-            match (run[0].filed.end(), number) {
-                (End::Pair(pair), number) => {
-                    node.pairs |= pair_bit(pair);
-                    self.slots.push(number.map_or(Slot(run[0]), Slot::many));
-                }
-                (End::Shape(_), number) => node.wide = number.unwrap_or(NONE),
+            node.places |= folded(group.tokens);
+            match run[0].filed.end() {
+                End::Pair(pair) => node.pairs |= pair_bit(pair),
+                End::Shape(_) => node.places |= Node::WIDE,
+            }
+            let number = (run.len() > 1).then_some(self.groups.len() as u32);
+            self.slots.push(number.map_or(Slot(run[0]), Slot::many));
+            if number.is_some() {
+                self.groups.push(group);
             }
             if let Some(number) = number {
                 self.split(number, Level::Where);
@@ -576,6 +594,11 @@ mod tests {
     }
 
     #[test]
+    fn no_bit_is_lost_when_bits_are_folded() {
+        assert!((0..64).all(|bit| folded(1 << bit) != 0 && folded(1 << bit) < Node::WIDE));
+    }
+
+    #[test]
     fn long_groups_are_split_and_bits_tell() {
         let path = |at: u32, what: u32, pair: u32| Path {
             gate: 0,
@@ -584,8 +607,7 @@ mod tests {
             effect: Effect::Allow,
         };
         // All of one bit, and one by itself.
-        let mut filed: Vec<_> =
-            (0..120).map(|n| (path(n % 2, n % 4 / 2, 64 * n), Leads::Rule(n))).collect();
+        let mut filed: Vec<_> = (0..120).map(|n| (path(n % 2, n % 4 / 2, 64 * n), Leads::Rule(n))).collect();
         filed.push((path(5, 5, 9), Leads::Rule(200)));
         filed.push((Path { end: End::Shape(0), ..path(1, 1, 0) }, Leads::Entry(3)));
         filed.push((Path { gate: 1, ..path(0, 0, 0) }, Leads::Rule(500)));
@@ -596,7 +618,8 @@ mod tests {
         let one = index.slot(&node, 1 << 9).filing().expect("one rule alone");
         assert_eq!(one.then.leads(), Leads::Rule(200));
         let many = index.slot(&node, 1).filing().expect_err("many rules");
-        assert_eq!(index.filings[index.groups[node.wide as usize].range()][0].then.leads(), Leads::Entry(3));
+        let wide = index.wide(&node).filing().expect("one rule alone");
+        assert!(node.is_wide() && wide.then.leads() == Leads::Entry(3));
         let group = index.groups[many as usize];
         assert!(group.is_split() && group.tokens == token_bit(Token::exact(0)) | token_bit(Token::exact(1)));
         let at = index.child(many, Token::exact(1).0);

@@ -10,10 +10,10 @@ use super::atom::{Atom, Comparison, Operand};
 use super::diagram::{Body, Diagrams, Over, Sequenced};
 use super::heads::{Filing, Heads};
 use super::index::{End, Index, Leads, Path};
-use super::node::{Entry, Node, Pairs, Ref, RuleText, Step, Tree};
-use super::term::Slots;
+use super::node::{Entry, Node, OneTest, Pairs, Ref, RuleText, Step, Tree};
 use super::request::QUANTIFIER_DEPTH_MAX;
 use super::simplify::{TestId, Tests};
+use super::term::Slots;
 use crate::check::program::{CompareOp, Expr, ExprKind, Home, Program, Rule};
 use crate::limits::{CONDITION_NODES_MAX, TREE_NODES_MAX};
 use crate::source::Span;
@@ -456,23 +456,22 @@ impl<'p> Build<'p> {
             (start, end)
         };
         let least = rules.first().map_or(u32::MAX, |(_, place)| *place);
-        self.entries.push(Entry { start, end, single_start, single_end, least });
+        let test = match (rules, self.steps.last().and_then(|step| step.root.node())) {
+            ([_], Some(ix)) => OneTest::of(self.diagrams.store.nodes[ix]),
+            _ => None,
+        };
+        self.entries.push(Entry { start, end, single_start, single_end, least, test });
         number
     }
 
     /// The tree, with only those nodes that something refers to.
-    fn finish(self, pairs: Pairs, filed: Vec<(Path, Leads)>, mut bodies: Vec<Ref>) -> Result<Tree, TreeLimit> {
-        let Build {
-            program,
-            order,
-            tests,
-            heads,
-            diagrams,
-            entries,
-            mut steps,
-            sequenced,
-            ..
-        } = self;
+    fn finish(
+        self,
+        pairs: Pairs,
+        filed: Vec<(Path, Leads)>,
+        mut bodies: Vec<Ref>,
+    ) -> Result<Tree, TreeLimit> {
+        let Build { program, order, tests, heads, diagrams, entries, mut steps, sequenced, .. } = self;
         let nodes = keep_used(diagrams.store.nodes, &mut steps, &mut bodies);
         if nodes.len() > TREE_NODES_MAX {
             return Err(TreeLimit::TreeNodes);

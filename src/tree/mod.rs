@@ -20,9 +20,9 @@ mod term;
 mod validate;
 pub mod view;
 
-pub use resolved::{Link, Resolved};
 pub use lower::{TreeLimit, lower};
 pub use node::{RuleText, Tree};
+pub use resolved::{Link, Resolved};
 
 pub use diagram::Sequenced;
 pub use stats::{Stats, stats};

@@ -133,6 +133,28 @@ pub(super) struct Entry {
     pub(super) single_end: u32,
     /// The lowest place of its rules.
     pub(super) least: u32,
+    /// When there is one rule with one test: that test.
+    pub(super) test: Option<OneTest>,
+}
+
+/// A test that is all there is to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OneTest {
+    /// Index into `atoms`.
+    pub(super) atom: u32,
+    /// What it must say.
+    pub(super) holds: bool,
+}
+
+impl OneTest {
+    /// The test of a node that asks nothing else.
+    pub(super) fn of(node: Node) -> Option<OneTest> {
+        match (node.yes, node.no) {
+            (Ref::YES, Ref::NO) => Some(OneTest { atom: node.atom, holds: true }),
+            (Ref::NO, Ref::YES) => Some(OneTest { atom: node.atom, holds: false }),
+            _ => None,
+        }
+    }
 }
 
 /// A part of an entry.

@@ -40,13 +40,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     /// The set's tree asked about an account.
     #[inline(always)]
     pub(super) fn new(resolved: &'r Resolved<'a>, asker: &'r Asker<'a>) -> Self {
-        Asking {
-            tree: resolved.tree,
-            resolved,
-            asker,
-            seen: &resolved.seen,
-            scratch: OnceCell::new(),
-        }
+        Asking { tree: resolved.tree, resolved, asker, seen: &resolved.seen, scratch: OnceCell::new() }
     }
 
     /// The tree of the key's own text asked about the account that presents it.
@@ -106,7 +100,7 @@ impl<'r, 'a> Asking<'r, 'a> {
             let Node { atom, yes, no } = self.tree.nodes[ix];
             // The last test on the way is the only one of most conditions: it is not worth a place among the answers.
             let last = yes.node().is_none() && no.node().is_none();
-            let holds = if last { self.answer(&self.tree.atoms[atom as usize]) } else { self.ask(atom) };
+            let holds = if last { self.answer_once(atom) } else { self.ask(atom) };
             at = if holds { yes } else { no };
         }
         at
@@ -126,6 +120,12 @@ impl<'r, 'a> Asking<'r, 'a> {
             kept.set(key | u32::from(answer));
         }
         answer
+    }
+
+    /// An atom's answer, not kept.
+    #[inline]
+    pub(super) fn answer_once(&self, number: u32) -> bool {
+        self.answer(&self.tree.atoms[number as usize])
     }
 
     #[inline]
@@ -174,9 +174,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     fn of_terms(&self, atom: &Atom) -> Option<bool> {
         Some(match atom {
             Atom::True(a) => matches!(self.term(*a)?, Term::Bool(true)),
-            Atom::Compare(comparison, a, b) => {
-                comparison.holds(self.term(*a)?.order(self.term(*b)?)?)
-            }
+            Atom::Compare(comparison, a, b) => comparison.holds(self.term(*a)?.order(self.term(*b)?)?),
             Atom::InSet(a, set) => {
                 let (element, set) = (self.term(*a)?, self.term(*set)?);
                 element.is_value() && self.has_element(set, element)

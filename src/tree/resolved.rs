@@ -5,12 +5,14 @@
 //! Law:   resolving looks up names and settles nothing: `decide` is where rules, ceilings and chains are weighed.
 
 use super::decide::decide;
-use super::index::{ANY_BIT, NONE, pair_bit, token_bit};
+use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
 use super::node::{Named, Token, Tree};
 use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
-use crate::directory::{Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World};
+use crate::directory::{
+    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World,
+};
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Question};
 use crate::value::{BoundaryId, Entity, KindId};
@@ -27,8 +29,12 @@ impl Link {
     /// Looks up all groups and scopes.
     pub fn new(tree: &Tree, directory: &Directory) -> Link {
         Link {
-            groups: (0..directory.groups.len()).map(|ix| group_symbol(tree, directory, GroupIx(ix as u32))).collect(),
-            scopes: (0..directory.scopes.len()).map(|ix| scope_symbol(tree, directory, ScopeIx(ix as u32))).collect(),
+            groups: (0..directory.groups.len())
+                .map(|ix| group_symbol(tree, directory, GroupIx(ix as u32)))
+                .collect(),
+            scopes: (0..directory.scopes.len())
+                .map(|ix| scope_symbol(tree, directory, ScopeIx(ix as u32)))
+                .collect(),
         }
     }
 }
@@ -68,6 +74,8 @@ pub(super) struct Seen {
     pub(super) pair_bit: u64,
     /// Bits of the places and of anything.
     pub(super) place_bits: u64,
+    /// The same, folded as nodes of the index have them.
+    pub(super) places_folded: u32,
     /// Bits of the things and of anything.
     pub(super) thing_bits: u64,
     /// The scopes of the path that heads name.
@@ -150,7 +158,8 @@ impl<'a> Resolved<'a> {
         question: &'a Question,
     ) -> Resolved<'a> {
         let world = World { vocabulary: &tree.vocabulary, directory, question };
-        let mut door = Door { tree, world, link, capped: false, numbers: Vec::with_capacity(24), bindings: Vec::new() };
+        let mut door =
+            Door { tree, world, link, capped: false, numbers: Vec::with_capacity(24), bindings: Vec::new() };
         let seen = door.seen(tree);
         let (path, ceilings) = door.path();
         // The key presented binds the asking account alone, but those behind it may as well be asked.
@@ -166,9 +175,24 @@ impl<'a> Resolved<'a> {
         let credential = question.credential.as_ref();
         let key = credential.and_then(|c| c.policy.as_deref());
         let key = key.map(|policy| Box::new(door.key(policy, asker.held, account)));
-        let resource = Values::of(&world, question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity));
+        let resource =
+            Values::of(&world, question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity));
         let Door { numbers, bindings, .. } = door;
-        Resolved { tree, world, seen, asker, resource, path, ceilings, numbers, bindings, behind, broken, credential, key }
+        Resolved {
+            tree,
+            world,
+            seen,
+            asker,
+            resource,
+            path,
+            ceilings,
+            numbers,
+            bindings,
+            behind,
+            broken,
+            credential,
+            key,
+        }
     }
 
     /// Decides.
@@ -286,7 +310,16 @@ impl<'a> Door<'a, '_> {
         }
         let things = Part { start, end: self.at() };
         let pair = tree.pairs.number(question.action, question.resource.kind);
-        Seen { pair, pair_bit: pair.map_or(0, pair_bit), place_bits, thing_bits, places, things }
+        let places_folded = folded(place_bits);
+        Seen {
+            pair,
+            pair_bit: pair.map_or(0, pair_bit),
+            place_bits,
+            places_folded,
+            thing_bits,
+            places,
+            things,
+        }
     }
 
     fn path(&mut self) -> (Part, Part) {
@@ -356,7 +389,8 @@ impl<'a> Door<'a, '_> {
         let kind = vocabulary.kinds.get(entity.kind.index());
         let supplied = kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied);
         let boundaries: &[BoundaryId] = held.map_or(&[], |held| &held.boundaries);
-        let capped = self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
+        let capped =
+            self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         Asker {
             entity,
             held,
@@ -417,7 +451,8 @@ impl<'a> Door<'a, '_> {
         let start = self.bindings.len() as u32;
         if let Some(held) = held {
             let directory = self.world.directory;
-            let groups = live_groups(self.world, Some(held)).filter_map(|ix| directory.groups.get(ix.index()));
+            let groups =
+                live_groups(self.world, Some(held)).filter_map(|ix| directory.groups.get(ix.index()));
             let of_kind = directory.kind_bindings.iter().filter(|(of, _)| *of == kind);
             let all = std::iter::once(&held.bindings[..])
                 .chain(groups.map(|group| &group.bindings[..]))

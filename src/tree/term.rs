@@ -8,7 +8,9 @@ use super::atom::Operand;
 use super::request::Asking;
 use crate::check::program::{Attribute, Kind, Provenance, Type, Vocabulary};
 use crate::directory::{Thing, World};
-use crate::value::{Cidr, DAY, DURATION_MAX, Entity, EnumId, KindId, NameId, RecordId, TIME_MAX, TIME_MIN, Value};
+use crate::value::{
+    Cidr, DAY, DURATION_MAX, Entity, EnumId, KindId, NameId, RecordId, TIME_MAX, TIME_MIN, Value,
+};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
@@ -91,7 +93,9 @@ impl Slots {
         let slots = self.of_kind.get(kind.index())?;
         let (_, slot, who) = match slots.len() {
             0..=8 => slots.iter().find(|(own, ..)| *own == name)?,
-            _ => slots.get(slots.partition_point(|(own, ..)| *own < name)).filter(|(own, ..)| *own == name)?,
+            _ => {
+                slots.get(slots.partition_point(|(own, ..)| *own < name)).filter(|(own, ..)| *own == name)?
+            }
         };
         Some((usize::from(*slot), *who))
     }

@@ -6,7 +6,7 @@
 use super::atom::{Atom, Operand};
 use super::index::{End, Filing, Leads};
 use super::lower::EXPANSION_DEPTH_MAX;
-use super::node::{HeadList, Named, Pairs, Ref, Step, Token, Tree};
+use super::node::{HeadList, Named, OneTest, Pairs, Ref, Step, Token, Tree};
 use super::request::QUANTIFIER_DEPTH_MAX;
 use crate::check::program::{Attribute, Home, Sort, Type, Vocabulary};
 use crate::source::{Sources, Span};
@@ -277,7 +277,14 @@ fn entries(tree: &Tree) -> Result<(), Wrong> {
     for entry in &tree.entries {
         let ranges = [(entry.start, entry.end), (entry.single_start, entry.single_end)];
         let holds = ranges.iter().all(|(start, end)| start <= end && (*end as usize) <= tree.steps.len());
-        ensure(holds, "an entry")?;
+        let [from, to] = [entry.start, entry.end].map(|at| at as usize);
+        let one = match &tree.steps.get(from..to) {
+            Some([step]) if step.place == entry.least => {
+                step.root.node().and_then(|ix| OneTest::of(tree.nodes[ix]))
+            }
+            _ => None,
+        };
+        ensure(holds && (entry.test.is_none() || entry.test == one), "an entry")?;
     }
     ensure(
         tree.sequenced.iter().all(|(entry, _)| (*entry as usize) < tree.entries.len()),

@@ -82,7 +82,8 @@ impl<'a> View<'a> {
             Block::Boundary(boundary) => tree.boundary(boundary),
         };
         let Some(pair) = tree.pairs.number(action, kind) else { return Vec::new() };
-        let filings = tree.index.of_gate(gate).flat_map(|(who, filings)| filings.iter().map(move |f| (who, f)));
+        let filings =
+            tree.index.of_gate(gate).flat_map(|(who, filings)| filings.iter().map(move |f| (who, f)));
         let concern = filings.filter(|(_, filing)| filing.filed.covers(pair, &tree.shapes));
         let mut heads: Vec<Head> = concern
             .map(|(who, filing)| Head {
