@@ -4,8 +4,8 @@
 //! Out:   [`Directory`] if nothing is wrong; and what is (E0501 to E0506), each at its place in the text.
 //! Law:   the order of sections and elements means nothing but the order in which bindings and links are listed.
 
-use super::builder::{At, Builder, DataError, DataErrorKind, Holder, Item, Target};
-use super::{AccountIx, Directory, FOREVER, Until};
+use super::checks::{At, DataError, DataErrorKind, Holder, Item, Target};
+use super::{AccountIx, Builder, Directory, FOREVER, Until};
 use crate::check::program::{Sort, Vocabulary};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire, id_text, required, text};
@@ -152,7 +152,7 @@ impl<'v> Loader<'v> {
                         Item::Scope(n) => self.scopes.get(n),
                         Item::Group(n) => self.groups.get(n),
                         Item::Resource(n) => self.resources.get(n),
-                        Item::This => None,
+                        Item::This | Item::Change(_) => None,
                     }
                     .copied()
                     .unwrap_or_default();
@@ -522,10 +522,10 @@ mod tests {
         assert_eq!(said, [""; 0]);
         let d = directory.unwrap();
         assert_eq!((d.scopes.len(), d.groups.len(), d.accounts.len(), d.resources.len()), (2, 2, 2, 2));
-        assert_eq!(d.scopes[1].ancestors.len(), 2);
-        assert_eq!(d.accounts[0].groups.len(), 2);
-        assert_eq!(d.accounts[0].groups[1].1, FOREVER, "through ops it lasts");
-        assert_eq!((d.accounts[1].links.len(), d.kind_bindings.len()), (2, 1));
+        assert_eq!(d.scopes[0].ancestors.len(), 2);
+        let memberships = d.memberships(&d.accounts[0]);
+        assert_eq!((memberships.len(), memberships[1].1), (2, FOREVER), "through ops it lasts");
+        assert_eq!((d.accounts[1].links().len(), d.kind_bindings.len()), (2, 1));
         assert_eq!(d.resources[0].scope, d.scope("acme/web"));
         assert!(read("{}").0.is_some());
     }

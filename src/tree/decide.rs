@@ -120,7 +120,7 @@ impl<'a> Asked<'a> {
         let kinds = &vocabulary.kinds.get(current.kind.index())?.acting_for;
         let account = directory.accounts.get(directory.account(current)?.index())?;
         let now = self.world.now();
-        let mut live = account.links.iter().filter(|link| now < link.until);
+        let mut live = account.links().iter().filter(|link| now < link.until);
         if let Some(named) = question.acting_for.get(at) {
             let fits = |link: &&Link| match link.target {
                 LinkTarget::Account(ix) => {
@@ -211,7 +211,7 @@ impl<'a> Asked<'a> {
             }
         }
         if let Some(held) = asking.held {
-            self.all_allow(asking, &held.boundaries)?;
+            self.all_allow(asking, held.boundaries())?;
         }
         for scope in path(world).iter().rev() {
             if let Some(scope) = world.directory.scopes.get(scope.index()) {
@@ -242,10 +242,10 @@ impl<'a> Asked<'a> {
     /// The lowest rule that allows although its binding may be bounded; `free` is the lowest of those that aren't.
     fn under_bindings(&self, asking: &Asking<'a>, free: Option<u32>, bounded: Bounded<'a>) -> Answer {
         let mut best = free;
-        for binding in asking.bindings().filter(|binding| !binding.boundaries.is_empty()) {
+        for binding in asking.bindings().filter(|binding| !binding.boundaries().is_empty()) {
             if let Some(place) = asking.role(binding.role)
                 && best.is_none_or(|best| place < best)
-                && self.all_allow(asking, &binding.boundaries).is_ok()
+                && self.all_allow(asking, binding.boundaries()).is_ok()
             {
                 best = Some(place);
             }
@@ -253,7 +253,7 @@ impl<'a> Asked<'a> {
         match best {
             Some(place) => Ok(place),
             None => {
-                self.all_allow(asking, &bounded.binding.boundaries)?;
+                self.all_allow(asking, bounded.binding.boundaries())?;
                 Err((Step::Boundary, None))
             }
         }
@@ -296,7 +296,7 @@ impl<'a> Asking<'a> {
         let mut bounded: Option<Bounded<'a>> = None;
         for binding in self.bindings() {
             let Some(place) = self.role(binding.role) else { continue };
-            if binding.boundaries.is_empty() {
+            if binding.boundaries().is_empty() {
                 free = Some(free.map_or(place, |free| free.min(place)));
             } else if bounded.is_none_or(|b| place < b.place) {
                 bounded = Some(Bounded { place, binding });

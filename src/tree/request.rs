@@ -347,7 +347,7 @@ fn run<T>(items: &[(Token, T)], token: Token) -> &[(Token, T)] {
 /// The groups an account is in now.
 pub(super) fn live_groups<'a>(world: World<'a>, held: &'a Account) -> impl Iterator<Item = GroupIx> + 'a {
     let now = world.now();
-    held.groups.iter().filter(move |(_, until)| now < *until).map(|(group, _)| *group)
+    world.directory.groups_of(held).filter(move |(_, until)| now < *until).map(|(group, _)| group)
 }
 
 fn group_token(tree: &Tree, world: &World<'_>, group: GroupIx) -> Option<Token> {
