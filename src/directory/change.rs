@@ -9,8 +9,8 @@
 use super::checks::{At, Checks, DataError, DataErrorKind, Done, Holder, Item, Target, too_deep};
 use super::edit::{Bounded, Count, HolderIx, cycle, in_the_way};
 use super::{
-    Account, AccountIx, Binding, Directory, Group, GroupIx, Link, LinkTarget, Resource, ResourceIx, Scope,
-    ScopeIx, Until,
+    Account, AccountIx, Binding, Directory, Group, GroupIx, Link, LinkTarget, Place, Resource, ResourceIx,
+    Scope, ScopeIx, Until,
 };
 use crate::check::program::{Sort, Vocabulary};
 use crate::limits::ANCESTRY_DEPTH_MAX;
@@ -334,8 +334,9 @@ impl<'v> Editor<'v> {
     fn remove_group(&mut self, id: &str) -> Done<()> {
         let ix = self.checks().group_named("id", id)?;
         let group = self.made.groups[ix.index()].clone();
-        if group.held_on > 0 {
-            let counts = [(group.held_on, "bindings held on it")];
+        let held = group.held_on - on_itself(&group.bindings, &Entity { kind: KindId::GROUP, id: id.into() });
+        if held > 0 {
+            let counts = [(held, "bindings held on it")];
             return Err(in_the_way(&format!("group `{id}`"), &counts, "take these back first"));
         }
         let below: Vec<GroupIx> = group.below.iter().map(GroupIx).collect();
@@ -404,8 +405,9 @@ impl<'v> Editor<'v> {
         let ix = self.checks().account_named("id", entity)?;
         let account = self.made.accounts[ix.index()].clone();
         let rare = account.rare.clone().unwrap_or_default();
-        if rare.held_on > 0 {
-            let counts = [(rare.held_on, "bindings held on it")];
+        let held = rare.held_on - on_itself(&account.bindings, entity);
+        if held > 0 {
+            let counts = [(held, "bindings held on it")];
             return Err(in_the_way(&self.checks().show(entity), &counts, "take these back first"));
         }
         for (group, _) in account.groups() {
@@ -566,6 +568,11 @@ impl<'v> Editor<'v> {
         self.made.drop_resource(ix);
         Ok(())
     }
+}
+
+/// How many bindings of something are held on itself: these go with it.
+fn on_itself(bindings: &[Binding], itself: &Entity) -> u32 {
+    bindings.iter().filter(|b| matches!(&b.place, Place::Resource(on) if **on == *itself)).count() as u32
 }
 
 /// What is taken back must be there.

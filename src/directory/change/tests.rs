@@ -2,7 +2,7 @@
 
 use super::super::crowd::Crowd;
 use super::super::fixture::*;
-use super::super::{Builder, FOREVER, Place};
+use super::super::{Builder, FOREVER};
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
