@@ -232,13 +232,14 @@ impl<'v> Loader<'v> {
     fn scope(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let [kind, id, attributes, boundaries] =
             json.fields(path, ["kind", "id", "attributes", "boundaries"], &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let (kind, id) = self.kind_and_id(json, kind, id, Sort::Scope, path)?;
         let attributes = self.attributes(attributes, kind, path);
         let boundaries = self.boundaries(boundaries, &Path::Field(path, "boundaries"));
         let before = self.builder.directory().scopes.len();
         let added = self.builder.add_scope(kind, &id, attributes, boundaries);
         if self.builder.directory().scopes.len() > before {
-            self.scopes.push(place_of_id(json));
+            self.scopes.push(place);
         }
         Some(added.map(drop))
     }
@@ -246,6 +247,7 @@ impl<'v> Loader<'v> {
     fn group(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let [id, scope, within, attributes] =
             json.fields(path, ["id", "scope", "in", "attributes"], &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let id = required(id, json, path, "id", &mut self.out)
             .and_then(|i| id_text(i, &Path::Field(path, "id"), &mut self.out))?;
         let scope = self.path_text(scope, path);
@@ -257,7 +259,7 @@ impl<'v> Loader<'v> {
         let before = self.builder.directory().groups.len();
         let added = self.builder.add_group(&id, scope.as_deref(), attributes);
         if self.builder.directory().groups.len() > before {
-            self.groups.push(place_of_id(json));
+            self.groups.push(place);
         }
         if let Ok(ix) = added {
             for (group, until) in memberships {
@@ -296,6 +298,7 @@ impl<'v> Loader<'v> {
     fn resource(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let known = ["kind", "id", "scope", "in", "attributes"];
         let [kind, id, scope, within, attributes] = json.fields(path, known, &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let (kind, id) = self.kind_and_id(json, kind, id, Sort::Resource, path)?;
         let scope = self.path_text(scope, path);
         let parent =
@@ -304,7 +307,7 @@ impl<'v> Loader<'v> {
         let before = self.builder.directory().resources.len();
         let added = self.builder.add_resource(kind, &id, scope.as_deref(), parent, attributes);
         if self.builder.directory().resources.len() > before {
-            self.resources.push(place_of_id(json));
+            self.resources.push(place);
         }
         Some(added.map(drop))
     }
@@ -452,9 +455,9 @@ fn element_id(element: Json<'_>) -> Option<Json<'_>> {
     element.members()?.into_iter().find(|m| m.key == "id").map(|m| m.value)
 }
 
-fn place_of_id(element: Json<'_>) -> (u32, u32) {
-    let at = element_id(element).unwrap_or(element);
-    let span = Span::new(SourceId(0), at.at, at.end());
+/// The bytes of a value.
+fn place(value: Json<'_>) -> (u32, u32) {
+    let span = Span::new(SourceId(0), value.at, value.end());
     (span.start, span.end)
 }
 

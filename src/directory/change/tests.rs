@@ -8,12 +8,13 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Values = Vec<Option<Value>>;
+type Ends = BTreeMap<SmolStr, Until>;
 
 /// What a directory holds, as plainly as it can be written down.
 #[derive(Clone, Debug, Default)]
 struct Contents {
     scopes: BTreeMap<SmolStr, (KindId, Values, Vec<BoundaryId>)>,
-    groups: BTreeMap<SmolStr, (Option<SmolStr>, Values, BTreeMap<SmolStr, Until>)>,
+    groups: BTreeMap<SmolStr, (Option<SmolStr>, Values, Ends)>,
     accounts: BTreeMap<Entity, Person>,
     resources: BTreeMap<Entity, (Option<SmolStr>, Option<Entity>, Values)>,
     bindings: Vec<Bound>,
@@ -25,7 +26,7 @@ struct Person {
     home: Option<SmolStr>,
     values: Values,
     boundaries: Vec<BoundaryId>,
-    groups: BTreeMap<SmolStr, Until>,
+    groups: Ends,
 }
 
 fn take<T: PartialEq>(list: &mut Vec<T>, one: &T) -> Option<()> {
@@ -51,15 +52,17 @@ impl Contents {
             }
             Change::RemoveGroup { id } => {
                 self.groups.remove(&id)?;
-                self.groups.values_mut().for_each(|g| drop(g.2.remove(&id)));
-                self.accounts.values_mut().for_each(|a| drop(a.groups.remove(&id)));
+                self.groups.values_mut().for_each(|g| g.2.retain(|group, _| *group != id));
+                self.accounts.values_mut().for_each(|a| a.groups.retain(|group, _| *group != id));
                 self.bindings.retain(|b| b.holder != Holder::Group(id.clone()));
                 self.links.retain(|l| l.target != Target::Group(id.clone()));
             }
             Change::Nest { group, within, until } => {
                 self.groups.get_mut(&group)?.2.insert(within, until);
             }
-            Change::Unnest { group, within } => drop(self.groups.get_mut(&group)?.2.remove(&within)?),
+            Change::Unnest { group, within } => {
+                self.groups.get_mut(&group)?.2.remove(&within)?;
+            }
             Change::PutAccount { account, home, attributes } => {
                 let account = self.accounts.entry(account).or_default();
                 (account.home, account.values) = (home, attributes);
@@ -258,10 +261,10 @@ fn thing(n: u8) -> Entity {
 
 fn values(kind: KindId, n: u8) -> Values {
     match kind {
-        USER => vec![(n % 3 > 0).then_some(Value::Bool(n % 2 == 0)), None],
+        USER => vec![(!n.is_multiple_of(3)).then_some(Value::Bool(n.is_multiple_of(2))), None],
         BOT => vec![Some(Value::String(format!("for {}", n % 3).into()))],
         DOCUMENT => vec![None, Some(Value::Int(n.into()))],
-        PROJECT => vec![(n % 2 > 0).then_some(Value::Variant(crate::value::EnumId(0), 0))],
+        PROJECT => vec![(!n.is_multiple_of(2)).then_some(Value::Variant(crate::value::EnumId(0), 0))],
         _ => vec![],
     }
 }
