@@ -48,7 +48,7 @@ pub mod report;
 
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
-pub use directory::Directory;
+pub use directory::{Change, Directory, Touched};
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
 pub use request::{Question, RequestError};

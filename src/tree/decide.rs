@@ -192,10 +192,10 @@ impl<'r, 'a> Asked<'r, 'a> {
     /// The lowest rule that allows although its binding may be bounded; `free` is the lowest of those that aren't.
     fn under_bindings(&self, free: Option<u32>, bounded: Bounded<'a>) -> Result<u32, Refusal> {
         let mut best = free;
-        for binding in self.asking.bindings().filter(|binding| !binding.boundaries.is_empty()) {
+        for binding in self.asking.bindings().filter(|binding| !binding.boundaries().is_empty()) {
             if let Some(place) = self.asking.role(binding.role)
                 && best.is_none_or(|best| place < best)
-                && self.all_allow(&binding.boundaries).is_ok()
+                && self.all_allow(binding.boundaries()).is_ok()
             {
                 best = Some(place);
             }
@@ -203,7 +203,7 @@ impl<'r, 'a> Asked<'r, 'a> {
         match best {
             Some(place) => Ok(place),
             None => {
-                self.all_allow(&bounded.binding.boundaries)?;
+                self.all_allow(bounded.binding.boundaries())?;
                 Err((Step::Boundary, None))
             }
         }
@@ -239,7 +239,7 @@ impl<'a> Asking<'_, 'a> {
         let mut bounded: Option<Bounded<'a>> = None;
         for binding in self.bindings() {
             let Some(place) = self.role(binding.role) else { continue };
-            if binding.boundaries.is_empty() {
+            if binding.boundaries().is_empty() {
                 free = Some(free.map_or(place, |free| free.min(place)));
             } else if bounded.is_none_or(|b| place < b.place) {
                 bounded = Some(Bounded { place, binding });

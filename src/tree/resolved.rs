@@ -103,6 +103,8 @@ pub(super) struct Asker<'a> {
     pub(super) unknown: bool,
     /// Whether some boundary may bind it.
     pub(super) capped: bool,
+    /// Its groups now, by index.
+    groups: Part,
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
@@ -174,7 +176,7 @@ impl<'a> Resolved<'a> {
         }
         let credential = question.credential.as_ref();
         let key = credential.and_then(|c| c.policy.as_deref());
-        let key = key.map(|policy| Box::new(door.key(policy, asker.held, account)));
+        let key = key.map(|policy| Box::new(door.key(policy, asker.groups, account)));
         let resource =
             Values::of(&world, question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity));
         let Door { numbers, bindings, .. } = door;
@@ -361,7 +363,7 @@ impl<'a> Door<'a, '_> {
         let kinds = &vocabulary.kinds.get(current.kind.index())?.acting_for;
         let account = directory.accounts.get(directory.account(current)?.index())?;
         let now = self.world.now();
-        let mut live = account.links.iter().filter(|link| now < link.until);
+        let mut live = account.links().iter().filter(|link| now < link.until);
         if let Some(named) = question.acting_for.get(at) {
             let fits = |link: &&ActingFor| match link.target {
                 LinkTarget::Account(ix) => {
@@ -383,12 +385,13 @@ impl<'a> Door<'a, '_> {
     fn asker(&mut self, entity: &'a Entity, link: Option<&'a ActingFor>) -> Asker<'a> {
         let World { vocabulary, directory, .. } = self.world;
         let held = directory.account(entity).and_then(|ix| directory.accounts.get(ix.index()));
-        let (whos, who_bits) = self.whos(self.tree, held, entity);
+        let groups = self.groups_of(held);
+        let (whos, who_bits) = self.whos(self.tree, groups, entity);
         let nodes = self.who_nodes(whos, entity.kind);
-        let bindings = self.bindings_of(held, entity.kind);
+        let bindings = self.bindings_of(held, groups, entity.kind);
         let kind = vocabulary.kinds.get(entity.kind.index());
         let supplied = kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied);
-        let boundaries: &[BoundaryId] = held.map_or(&[], |held| &held.boundaries);
+        let boundaries: &[BoundaryId] = held.map_or(&[], |held| held.boundaries());
         let capped =
             self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         Asker {
@@ -400,6 +403,7 @@ impl<'a> Door<'a, '_> {
             link,
             values: Values::of(&self.world, Thing::Entity(entity)),
             unknown: held.is_none() && !supplied,
+            groups,
             whos,
             who_bits,
             nodes,
@@ -407,15 +411,36 @@ impl<'a> Door<'a, '_> {
         }
     }
 
+    /// The groups an account is in now, each once.
+    fn groups_of(&mut self, held: Option<&'a Account>) -> Part {
+        let start = self.at();
+        if let Some(held) = held {
+            let now = self.world.now();
+            let live = self.world.directory.groups_of(held).filter(|(_, until)| now < *until);
+            self.numbers.extend(live.map(|(group, _)| group.0));
+            let own = &mut self.numbers[start as usize..];
+            own.sort_unstable();
+            let mut kept = 0;
+            for n in 0..own.len() {
+                if n == 0 || own[n] != own[kept - 1] {
+                    own[kept] = own[n];
+                    kept += 1;
+                }
+            }
+            self.numbers.truncate(start as usize + kept);
+        }
+        Part { start, end: self.at() }
+    }
+
     /// The account and its groups now.
-    fn whos(&mut self, tree: &Tree, held: Option<&'a Account>, entity: &Entity) -> (Part, u64) {
+    fn whos(&mut self, tree: &Tree, groups: Part, entity: &Entity) -> (Part, u64) {
         let (start, mut bits) = (self.at(), token_bit(Token::kind(entity.kind)));
         if tree.symbols.len() > 0 {
             if let Some(symbol) = tree.symbols.number(entity) {
                 bits |= self.token(Token::exact(symbol));
             }
-            for group in live_groups(self.world, held) {
-                match self.group(tree, group) {
+            for at in groups.range() {
+                match self.group(tree, GroupIx(self.numbers[at])) {
                     NONE => {}
                     symbol => bits |= self.token(Token::exact(symbol)),
                 }
@@ -447,12 +472,12 @@ impl<'a> Door<'a, '_> {
         Part { start, end: self.at() }
     }
 
-    fn bindings_of(&mut self, held: Option<&'a Account>, kind: KindId) -> Part {
+    fn bindings_of(&mut self, held: Option<&'a Account>, groups: Part, kind: KindId) -> Part {
         let start = self.bindings.len() as u32;
         if let Some(held) = held {
             let directory = self.world.directory;
-            let groups =
-                live_groups(self.world, Some(held)).filter_map(|ix| directory.groups.get(ix.index()));
+            let groups = self.numbers[groups.range()].iter();
+            let groups = groups.filter_map(|ix| directory.groups.get(GroupIx(*ix).index()));
             let of_kind = directory.kind_bindings.iter().filter(|(of, _)| *of == kind);
             let all = std::iter::once(&held.bindings[..])
                 .chain(groups.map(|group| &group.bindings[..]))
@@ -462,16 +487,9 @@ impl<'a> Door<'a, '_> {
         Part { start, end: self.bindings.len() as u32 }
     }
 
-    fn key(&mut self, policy: &'a KeyPolicy, held: Option<&'a Account>, account: &Entity) -> Key<'a> {
+    fn key(&mut self, policy: &'a KeyPolicy, groups: Part, account: &Entity) -> Key<'a> {
         let seen = self.seen(&policy.tree);
-        let (whos, who_bits) = self.whos(&policy.tree, held, account);
+        let (whos, who_bits) = self.whos(&policy.tree, groups, account);
         Key { policy, seen, whos, who_bits }
     }
-}
-
-/// The groups an account is in now.
-fn live_groups<'a>(world: World<'a>, held: Option<&'a Account>) -> impl Iterator<Item = GroupIx> + use<'a> {
-    let now = world.now();
-    let groups = held.into_iter().flat_map(|held| held.groups.iter());
-    groups.filter(move |(_, until)| now < *until).map(|(group, _)| *group)
 }
