@@ -105,8 +105,9 @@ impl Edge {
 /// A tree that can also prove: its edge, and the root of every full block of 256 leaves (an eighth of a byte a leaf).
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    edge: Edge,
     blocks: Vec<Hash32>,
+    /// The edge over the full blocks, in blocks.
+    full: Edge,
     /// The edge of the block that isn't full yet.
     open: Edge,
 }
@@ -121,25 +122,26 @@ impl Tree {
 
     /// The number of leaves.
     pub fn size(&self) -> u64 {
-        self.edge.size
+        self.full.size * BLOCK + self.open.size
     }
 
     /// The root over all leaves.
     pub fn root(&self) -> Hash32 {
-        self.edge.root()
+        self.edge().root()
     }
 
     /// Its right edge: all that is needed to go on without the leaves.
-    pub fn edge(&self) -> &Edge {
-        &self.edge
+    pub fn edge(&self) -> Edge {
+        Edge { size: self.size(), roots: [self.full.roots(), self.open.roots()].concat() }
     }
 
     /// Appends a leaf.
     pub fn push(&mut self, leaf: Hash32) {
-        self.edge.push(leaf);
         self.open.push(leaf);
         if self.open.size == BLOCK {
-            self.blocks.push(self.open.root());
+            let block = self.open.root();
+            self.blocks.push(block);
+            self.full.push(block);
             self.open = Edge::default();
         }
     }

@@ -113,7 +113,7 @@ fn every_small_tree_is_the_recursive_definition() {
         let root = naive_root(leaves);
         assert_eq!(Tree::over(leaves).root(), root);
         assert_eq!(tree.root_at(&all, size as u64).expect("a root"), root);
-        assert_eq!(tree.edge_at(&all, size as u64).expect("an edge"), *Tree::over(leaves).edge());
+        assert_eq!(tree.edge_at(&all, size as u64).expect("an edge"), Tree::over(leaves).edge());
         for index in 0..size {
             let path = tree.inclusion(&all, index as u64, size as u64).expect("a proof");
             assert_eq!(path, naive_path(index, leaves), "{index} of {size}");

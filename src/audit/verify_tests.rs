@@ -110,8 +110,8 @@ fn flip_all(count: u64, bits: impl Fn(usize) -> Vec<u8> + Sync) {
     };
     std::thread::scope(|scope| {
         for part in 0..2 {
-            let flip = &flip;
-            scope.spawn(move || (part..starts.len()).step_by(2).for_each(flip));
+            let (flip, count) = (&flip, starts.len());
+            scope.spawn(move || (part..count).step_by(2).for_each(flip));
         }
     });
 }
