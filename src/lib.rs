@@ -21,6 +21,7 @@
 //! | `directory/` `request` `decision` | the data, the question, the answer |
 //! | `explain` `suite` `quoted` `graph` | readings: why, `test` blocks, names that data must hold, the picture |
 //! | `set` | the facade over all of these |
+//! | `audit/` | feature `server`: the audit log of `policyd` |
 //! | `report` `cli/` | feature `cli`: diagnostics on a terminal, and the command |
 
 pub mod check;
@@ -45,6 +46,9 @@ pub mod value;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod report;
+
+#[cfg(feature = "server")]
+pub mod audit;
 
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
