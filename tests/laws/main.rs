@@ -12,6 +12,7 @@ mod dice;
 mod expr;
 mod formatting;
 mod generator;
+mod live;
 mod metamorphic;
 mod model;
 mod paths;
