@@ -9,7 +9,7 @@
 //! ```
 //!
 //! An embedder needs [`PolicySet`] and [`Directory`]:
-//! compile a set, load a directory, resolve a request, decide, explain.
+//! compile a set, load a directory, resolve a request, decide, explain; and [`Directory::apply`] when the data changes.
 //!
 //! | where | what |
 //! |---|---|

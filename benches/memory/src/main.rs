@@ -13,9 +13,12 @@ use policyc::{Directory, PolicySet};
 use std::time::Instant;
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().skip(1).map(|n| n.parse().expect("a number of accounts")).collect();
+    let sizes: Vec<usize> =
+        std::env::args().skip(1).map(|n| n.parse().expect("a number of accounts")).collect();
     let set = People::set();
-    println!("| accounts | bytes an account | bytes a binding | directory, MiB | text, MiB | loaded in, s | most beside the text, MiB |");
+    println!(
+        "| accounts | bytes an account | bytes a binding | directory, MiB | text, MiB | loaded in, s | most beside the text, MiB |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|--:|");
     for accounts in if sizes.is_empty() { vec![100_000] } else { sizes } {
         let whole = People::of(accounts);
