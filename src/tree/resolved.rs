@@ -11,31 +11,50 @@ use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
 use crate::directory::{
-    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World,
+    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, Touched, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Question};
 use crate::value::{BoundaryId, Entity, KindId};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The symbols of a directory's groups and scopes in one tree, by index: [`NONE`] for what no head names.
 #[derive(Clone, Debug, Default)]
 pub struct Link {
-    groups: Vec<u32>,
-    scopes: Vec<u32>,
+    groups: Arc<Vec<u32>>,
+    scopes: Arc<Vec<u32>>,
 }
 
 impl Link {
     /// Looks up all groups and scopes.
     pub fn new(tree: &Tree, directory: &Directory) -> Link {
+        let all = |slots: usize, symbol: &dyn Fn(u32) -> u32| (0..slots as u32).map(symbol).collect();
         Link {
-            groups: (0..directory.groups.len())
-                .map(|ix| group_symbol(tree, directory, GroupIx(ix as u32)))
-                .collect(),
-            scopes: (0..directory.scopes.len())
-                .map(|ix| scope_symbol(tree, directory, ScopeIx(ix as u32)))
-                .collect(),
+            groups: Arc::new(all(directory.groups.slots(), &|ix| group_symbol(tree, directory, GroupIx(ix)))),
+            scopes: Arc::new(all(directory.scopes.slots(), &|ix| scope_symbol(tree, directory, ScopeIx(ix)))),
         }
+    }
+
+    /// The same for the next directory, in which only these came or went. What didn't change is shared.
+    pub fn update(&self, tree: &Tree, directory: &Directory, touched: &Touched) -> Link {
+        let mut next = self.clone();
+        let put = |list: &mut Arc<Vec<u32>>, slots: usize, at: usize, symbol: u32| {
+            let list = Arc::make_mut(list);
+            if list.len() < slots {
+                list.resize(slots, NONE);
+            }
+            list[at] = symbol;
+        };
+        for group in &touched.groups {
+            let symbol = group_symbol(tree, directory, *group);
+            put(&mut next.groups, directory.groups.slots(), group.index(), symbol);
+        }
+        for scope in &touched.scopes {
+            let symbol = scope_symbol(tree, directory, *scope);
+            put(&mut next.scopes, directory.scopes.slots(), scope.index(), symbol);
+        }
+        next
     }
 }
 

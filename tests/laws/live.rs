@@ -1,7 +1,7 @@
 //! Set and directory are replaced and changed while others decide: every decision is that of the snapshot it was made on.
 
 use crate::run::cases;
-use crate::world::{Engine, Wish, World};
+use crate::world::{Engine, Wish, World, now};
 use policyc::check::program::Sort;
 use policyc::decision::Decision;
 use policyc::directory::Change;
@@ -86,7 +86,7 @@ fn decisions_are_those_of_their_snapshot() {
             assert!(snapshot.revision() >= before as u64, "a replacement that returned is not seen");
             let world = worlds.iter().find(|w| Arc::ptr_eq(&w.set, snapshot.set())).expect("one of them");
             for (text, expected) in &world.requests {
-                let got = snapshot.request(text, 0).ok().map(|question| snapshot.decide(&question));
+                let got = snapshot.request(text, now()).ok().map(|question| snapshot.decide(&question));
                 assert_eq!(got, *expected, "{text}");
             }
             asked.fetch_add(world.requests.len(), Ordering::Relaxed);
@@ -114,7 +114,7 @@ fn what_is_revoked_is_denied_at_once() {
     let mut sources = Sources::default();
     sources.add(
         "a.pol",
-        "scope place\naccount user\nresource thing\naction read on thing\nrole reader { allow to read on thing }\n",
+        "scope place\naccount user\nresource thing\naction read on thing\nrole reader { allow read on thing }\n",
     );
     let compiled = PolicySet::compile(sources, 0);
     let set = compiled.set.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
@@ -178,4 +178,65 @@ fn a_set_over_another_vocabulary_is_refused() {
     let wrong = Change::PutAccount { account, home: None, attributes: vec![Some(unused)] };
     assert!(live.apply(&[wrong]).is_err());
     assert_eq!(live.snapshot().revision(), 0, "nothing has happened");
+}
+
+/// Groups and scopes come and go, and their numbers are given again: rules that name them meet those that bear the name.
+#[test]
+fn rules_meet_the_groups_and_scopes_of_now() {
+    let groups: Vec<String> = (0..6).map(|n| format!("g{n}")).collect();
+    let places: Vec<String> = (0..6).map(|n| format!("here/p{n}")).collect();
+    let mut text = String::from(
+        "scope place\nscope part in place\naccount user\nresource thing\naction read on thing\npolicy p {\n",
+    );
+    for (n, group) in groups.iter().enumerate() {
+        let (effect, place) = (if n % 3 == 0 { "deny" } else { "allow" }, &places[(n * 5) % 6]);
+        text.push_str(&format!("  {effect} group \"{group}\" to read on thing at part \"{place}\"\n"));
+    }
+    text.push_str("  allow group \"g1\" to read on thing\n}\n");
+    let mut sources = Sources::default();
+    sources.add("a.pol", text);
+    let compiled = PolicySet::compile(sources, 0);
+    let set = compiled.set.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
+    let kind = |name: &str| set.vocabulary().kind_by_wire(name).expect("declared");
+    let (user, part) = (kind("user"), kind("part"));
+    let mut data = Sources::default();
+    let id = data.add(
+        "d.json",
+        r#"{"scopes":[{"kind":"place","id":"here"}],"accounts":[{"kind":"user","id":"ana","scope":"here"}]}"#,
+    );
+    let live = Live::new(set_of(&set), set.load_directory(&data, id).0.expect("it loads"));
+    let account = Entity { kind: user, id: "ana".into() };
+    let (mut seed, mut met) = (1u64, [0usize; 2]);
+    let mut random = |n: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % n
+    };
+    for _ in 0..3_000 {
+        let (group, path) = (groups[random(6)].as_str().into(), places[random(6)].as_str().into());
+        let change = match random(6) {
+            0 => Change::PutGroup { id: group, scope: None, attributes: vec![] },
+            1 => Change::RemoveGroup { id: group },
+            2 | 3 => Change::Join { account: account.clone(), group, until: i64::MAX },
+            4 => Change::PutScope { kind: part, path, attributes: vec![] },
+            _ => Change::RemoveScope { path },
+        };
+        // What is not there can't be removed: then nothing changes.
+        let _ = live.apply(&[change]);
+        let snapshot = live.snapshot();
+        for place in &places {
+            let text = format!(
+                r#"{{"account":{{"kind":"user","id":"ana"}},"scope":"{place}","action":{{"name":"read"}},"resource":{{"kind":"thing","id":"x"}}}}"#
+            );
+            let Ok(question) = snapshot.request(&text, 0) else { continue };
+            let decision = snapshot.decide(&question);
+            assert_eq!(decision, snapshot.set().decide(snapshot.directory(), &question), "{text}");
+            met[usize::from(decision.is_allow())] += 1;
+        }
+    }
+    assert!(met.iter().all(|n| *n > 300), "denied and allowed: {met:?}");
+}
+
+/// The same set, compiled again.
+fn set_of(set: &PolicySet) -> PolicySet {
+    PolicySet::compile((**set.sources()).clone(), 0).set.expect("it compiled before")
 }
