@@ -8,7 +8,7 @@ use crate::check::program::{Program, Vocabulary};
 use crate::check::{self, lint};
 use crate::decision::{Decision, RuleRef, Step};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, Touched};
 use crate::explain::{self, Explanation};
 use crate::graph::{Graph, GraphError};
 use crate::limits::{KEY_POLICY_BYTES_MAX, KEY_POLICY_RULES_MAX};
@@ -179,6 +179,14 @@ impl PolicySet {
     /// The numbers of a directory's groups and scopes in this set, which make resolving quicker.
     pub fn link(&self, directory: &Directory) -> Link {
         Link::new(&self.tree, directory)
+    }
+
+    /// The link of the directory that changes have led to, from that of the one before: only what the changes touched
+    /// is looked up.
+    ///
+    /// - `directory`, `touched`: what [`Directory::apply`] gave for the directory that `link` is of.
+    pub fn relink(&self, link: &Link, directory: &Directory, touched: &Touched) -> Link {
+        link.update(&self.tree, directory, touched)
     }
 
     /// Looks up what a question names, once, so that it can be decided any number of times.

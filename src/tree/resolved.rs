@@ -6,6 +6,7 @@
 
 use super::decide::decide;
 use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
+use super::link::{Link, group_symbol, scope_symbol};
 use super::node::{Named, Token, Tree};
 use super::term::Values;
 use crate::check::program::Sort;
@@ -17,37 +18,6 @@ use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Question};
 use crate::value::{BoundaryId, Entity, KindId};
 use std::ops::Range;
-
-/// The symbols of a directory's groups and scopes in one tree, by index: [`NONE`] for what no head names.
-#[derive(Clone, Debug, Default)]
-pub struct Link {
-    groups: Vec<u32>,
-    scopes: Vec<u32>,
-}
-
-impl Link {
-    /// Looks up all groups and scopes.
-    pub fn new(tree: &Tree, directory: &Directory) -> Link {
-        Link {
-            groups: (0..directory.groups.len())
-                .map(|ix| group_symbol(tree, directory, GroupIx(ix as u32)))
-                .collect(),
-            scopes: (0..directory.scopes.len())
-                .map(|ix| scope_symbol(tree, directory, ScopeIx(ix as u32)))
-                .collect(),
-        }
-    }
-}
-
-fn group_symbol(tree: &Tree, directory: &Directory, group: GroupIx) -> u32 {
-    let group = directory.groups.get(group.index());
-    let symbol = group.and_then(|g| tree.symbols.number(&Entity { kind: KindId::GROUP, id: g.id.clone() }));
-    symbol.unwrap_or(NONE)
-}
-
-fn scope_symbol(tree: &Tree, directory: &Directory, scope: ScopeIx) -> u32 {
-    directory.scopes.get(scope.index()).and_then(|s| tree.symbols.number(&s.entity)).unwrap_or(NONE)
-}
 
 /// Nodes of the index that are looked at in one step.
 pub(super) const NODES_TOGETHER: usize = 4;
@@ -261,14 +231,14 @@ impl<'a> Door<'a, '_> {
     /// The link's tables serve the set's own tree only.
     fn group(&self, tree: &Tree, group: GroupIx) -> u32 {
         match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.groups.get(group.index()).copied().unwrap_or(NONE),
+            Some(link) => link.group(group),
             None => group_symbol(tree, self.world.directory, group),
         }
     }
 
     fn scope(&self, tree: &Tree, scope: ScopeIx) -> u32 {
         match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.scopes.get(scope.index()).copied().unwrap_or(NONE),
+            Some(link) => link.scope(scope),
             None => scope_symbol(tree, self.world.directory, scope),
         }
     }
