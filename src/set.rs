@@ -181,7 +181,10 @@ impl PolicySet {
         Link::new(&self.tree, directory)
     }
 
-    /// The same for the next directory, in which only some nodes came or went.
+    /// The link of the directory that changes have led to, from that of the one before: only what the changes touched
+    /// is looked up.
+    ///
+    /// - `directory`, `touched`: what [`Directory::apply`] gave for the directory that `link` is of.
     pub fn relink(&self, link: &Link, directory: &Directory, touched: &Touched) -> Link {
         link.update(&self.tree, directory, touched)
     }

@@ -6,67 +6,18 @@
 
 use super::decide::decide;
 use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
+use super::link::{Link, group_symbol, scope_symbol};
 use super::node::{Named, Token, Tree};
 use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
 use crate::directory::{
-    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, Touched, World,
+    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Question};
 use crate::value::{BoundaryId, Entity, KindId};
 use std::ops::Range;
-use std::sync::Arc;
-
-/// The symbols of a directory's groups and scopes in one tree, by index: [`NONE`] for what no head names.
-#[derive(Clone, Debug, Default)]
-pub struct Link {
-    groups: Arc<Vec<u32>>,
-    scopes: Arc<Vec<u32>>,
-}
-
-impl Link {
-    /// Looks up all groups and scopes.
-    pub fn new(tree: &Tree, directory: &Directory) -> Link {
-        let all = |slots: usize, symbol: &dyn Fn(u32) -> u32| (0..slots as u32).map(symbol).collect();
-        Link {
-            groups: Arc::new(all(directory.groups.slots(), &|ix| group_symbol(tree, directory, GroupIx(ix)))),
-            scopes: Arc::new(all(directory.scopes.slots(), &|ix| scope_symbol(tree, directory, ScopeIx(ix)))),
-        }
-    }
-
-    /// The same for the next directory, in which only these came or went. What didn't change is shared.
-    pub fn update(&self, tree: &Tree, directory: &Directory, touched: &Touched) -> Link {
-        let mut next = self.clone();
-        let put = |list: &mut Arc<Vec<u32>>, slots: usize, at: usize, symbol: u32| {
-            let list = Arc::make_mut(list);
-            if list.len() < slots {
-                list.resize(slots, NONE);
-            }
-            list[at] = symbol;
-        };
-        for group in &touched.groups {
-            let symbol = group_symbol(tree, directory, *group);
-            put(&mut next.groups, directory.groups.slots(), group.index(), symbol);
-        }
-        for scope in &touched.scopes {
-            let symbol = scope_symbol(tree, directory, *scope);
-            put(&mut next.scopes, directory.scopes.slots(), scope.index(), symbol);
-        }
-        next
-    }
-}
-
-fn group_symbol(tree: &Tree, directory: &Directory, group: GroupIx) -> u32 {
-    let group = directory.groups.get(group.index());
-    let symbol = group.and_then(|g| tree.symbols.number(&Entity { kind: KindId::GROUP, id: g.id.clone() }));
-    symbol.unwrap_or(NONE)
-}
-
-fn scope_symbol(tree: &Tree, directory: &Directory, scope: ScopeIx) -> u32 {
-    directory.scopes.get(scope.index()).and_then(|s| tree.symbols.number(&s.entity)).unwrap_or(NONE)
-}
 
 /// Nodes of the index that are looked at in one step.
 pub(super) const NODES_TOGETHER: usize = 4;
@@ -280,14 +231,14 @@ impl<'a> Door<'a, '_> {
     /// The link's tables serve the set's own tree only.
     fn group(&self, tree: &Tree, group: GroupIx) -> u32 {
         match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.groups.get(group.index()).copied().unwrap_or(NONE),
+            Some(link) => link.group(group),
             None => group_symbol(tree, self.world.directory, group),
         }
     }
 
     fn scope(&self, tree: &Tree, scope: ScopeIx) -> u32 {
         match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.scopes.get(scope.index()).copied().unwrap_or(NONE),
+            Some(link) => link.scope(scope),
             None => scope_symbol(tree, self.world.directory, scope),
         }
     }
