@@ -20,6 +20,7 @@ const LEVELS: [&[&str]; 9] = [
     &["decision", "request", "directory", "json", "tree", "meaning"],
     &["explain", "suite", "quoted", "graph"],
     &["set"],
+    &["live"],
     &["report"],
     &["cli"],
 ];
