@@ -129,9 +129,20 @@ impl<'a> Resolved<'a> {
         link: Option<&Link>,
         question: &'a Question,
     ) -> Resolved<'a> {
+        Resolved::within(tree, directory, link, question, Vec::with_capacity(32))
+    }
+
+    /// The same, in the memory of `numbers`, which [`Resolved::into_numbers`] gives back.
+    pub(crate) fn within(
+        tree: &'a Tree,
+        directory: &'a Directory,
+        link: Option<&Link>,
+        question: &'a Question,
+        mut numbers: Vec<u32>,
+    ) -> Resolved<'a> {
+        numbers.clear();
         let world = World { vocabulary: &tree.vocabulary, directory, question };
-        let mut door =
-            Door { tree, world, link, capped: false, numbers: Vec::with_capacity(24), bindings: Vec::new() };
+        let mut door = Door { tree, world, link, capped: false, numbers, bindings: Vec::new() };
         let seen = door.seen(tree);
         let (path, ceilings) = door.path();
         // The key presented binds the asking account alone, but those behind it may as well be asked.
@@ -165,6 +176,11 @@ impl<'a> Resolved<'a> {
             credential,
             key,
         }
+    }
+
+    /// The memory of its numbers.
+    pub(crate) fn into_numbers(self) -> Vec<u32> {
+        self.numbers
     }
 
     /// Decides.
