@@ -11,7 +11,6 @@ use super::{Credential, Overlay, Question, Subject};
 use crate::check::program::{Attribute, Kind, Provenance, Sort, Type, Vocabulary};
 use crate::directory::{Directory, ResourceIx, SCOPE_PATHS, ScopeIx};
 use crate::value::{self, ActionId, BoundaryId, Entity, KindId, Value, hash_name};
-use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -27,22 +26,81 @@ const SETS_KEPT: usize = 16;
 /// The wire names of a vocabulary, indexed.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
-    kinds: FxHashMap<SmolStr, KindId>,
-    actions: FxHashMap<SmolStr, ActionId>,
+    kinds: Index,
+    actions: Index,
     has_scopes: bool,
 }
 
 impl Words {
     /// Indexes the names of a vocabulary.
     pub fn new(vocabulary: &Vocabulary) -> Words {
-        let mut words = Words { has_scopes: vocabulary.has_scopes(), ..Words::default() };
-        for (kind, n) in vocabulary.kinds.iter().zip(0..) {
-            words.kinds.entry(kind.wire.clone()).or_insert(KindId(n));
+        Words {
+            kinds: Index::of(vocabulary.kinds.iter().map(|kind| &kind.wire)),
+            actions: Index::of(vocabulary.actions.iter().map(|action| &action.wire)),
+            has_scopes: vocabulary.has_scopes(),
         }
-        for (action, n) in vocabulary.actions.iter().zip(0..) {
-            words.actions.entry(action.wire.clone()).or_insert(ActionId(n));
+    }
+
+    fn kind(&self, vocabulary: &Vocabulary, name: &str) -> Option<KindId> {
+        self.kinds.get(name, |n| &vocabulary.kinds[n].wire).map(KindId)
+    }
+
+    fn action(&self, vocabulary: &Vocabulary, name: &str) -> Option<ActionId> {
+        self.actions.get(name, |n| &vocabulary.actions[n].wire).map(ActionId)
+    }
+}
+
+/// Names by what can be read of them at once: of one length, the first and the last eight bytes. Names that agree in
+/// these stand one behind the other; those who write the set choose them.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    places: Box<[(u64, u16)]>,
+}
+
+/// What is read of a name at once.
+#[inline]
+fn print(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
+    };
+    (first ^ last.rotate_left(23) ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Index {
+    const EMPTY: u16 = u16::MAX;
+
+    /// Of names that are there twice the first counts.
+    fn of<'n>(names: impl ExactSizeIterator<Item = &'n SmolStr>) -> Index {
+        let mask = (4 * names.len()).next_power_of_two() - 1;
+        let mut places = vec![(0, Self::EMPTY); mask + 1].into_boxed_slice();
+        for (name, n) in names.zip(0..) {
+            let print = print(name);
+            let mut at = (print >> 32) as usize & mask;
+            while places[at].1 != Self::EMPTY {
+                at = (at + 1) & mask;
+            }
+            places[at] = (print, n);
         }
-        words
+        Index { places }
+    }
+
+    #[inline]
+    fn get<'n>(&self, name: &str, named: impl Fn(usize) -> &'n SmolStr) -> Option<u16> {
+        let mask = self.places.len().checked_sub(1)?;
+        let print = print(name);
+        let mut at = (print >> 32) as usize & mask;
+        loop {
+            let (own, n) = self.places[at];
+            if n == Self::EMPTY {
+                return None;
+            }
+            if own == print && named(usize::from(n)) == name {
+                return Some(n);
+            }
+            at = (at + 1) & mask;
+        }
     }
 }
 
@@ -131,11 +189,14 @@ impl<'a> Quick<'a> {
             return None;
         }
         let Room { question, sets, elements, spare, .. } = room;
-        spare.extend(question.overlay.drain(..).map(|overlay| overlay.attributes).take(2));
-        spare.truncate(2);
+        while let Some(overlay) = question.overlay.pop() {
+            if spare.len() < 2 {
+                spare.push(overlay.attributes);
+            }
+        }
         let mut values = Values { quick: self, sets, elements, spare };
 
-        let account_kind = *self.words.kinds.get(request.account.entity.kind)?;
+        let account_kind = self.words.kind(self.vocabulary, request.account.entity.kind)?;
         let declared = self.vocabulary.kind(account_kind);
         if declared.sort != Sort::Account || !declared.acting_for.is_empty() {
             return None;
@@ -151,7 +212,7 @@ impl<'a> Quick<'a> {
         question.account_ix = account_ix;
         question.account = Entity { kind: account_kind, id: id.into() };
 
-        question.action = *self.words.actions.get(request.action)?;
+        question.action = self.words.action(self.vocabulary, request.action)?;
         let properties = &self.vocabulary.action(question.action).properties;
         values.fill(request.properties, properties, &mut question.properties)?;
         complete(properties, &question.properties)?;
@@ -178,7 +239,7 @@ impl<'a> Quick<'a> {
         values: &mut Values<'_, '_>,
     ) -> Option<Option<ResourceIx>> {
         let asked = &request.resource;
-        let kind = *self.words.kinds.get(asked.kind)?;
+        let kind = self.words.kind(self.vocabulary, asked.kind)?;
         let declared = self.vocabulary.kind(kind);
         let any = asked.id.is_none();
         let targets = &self.vocabulary.action(question.action).targets;
@@ -313,7 +374,7 @@ impl<'a> Quick<'a> {
     }
 
     fn entity(self, entity: TextEntity<'_>) -> Option<Entity> {
-        let kind = *self.words.kinds.get(entity.kind)?;
+        let kind = self.words.kind(self.vocabulary, entity.kind)?;
         is_id(entity.id).then(|| Entity { kind, id: entity.id.into() })
     }
 }
@@ -339,19 +400,24 @@ impl Values<'_, '_> {
         declared: &[Attribute],
         into: &mut Vec<Option<Value>>,
     ) -> Option<()> {
-        while let Some(value) = into.pop() {
-            if let Some(Value::Set(set)) = value
+        for value in into.iter_mut().filter(|value| value.is_some()) {
+            if let Some(Value::Set(set)) = value.take()
                 && self.sets.len() < SETS_KEPT
             {
                 self.sets.push(set);
             }
         }
-        into.resize_with(declared.len(), || None);
+        if into.len() != declared.len() {
+            into.resize_with(declared.len(), || None);
+        }
         // Most requests give values in the order of their declarations.
         let mut next = 0;
         for (name, text) in given {
-            let is = |slot: &usize| self.quick.vocabulary.name(declared[*slot].name) == *name;
-            let slot = (next..declared.len()).chain(0..next).find(is)?;
+            let is = |slot: usize| self.quick.vocabulary.name(declared[slot].name) == *name;
+            let slot = match next < declared.len() && is(next) {
+                true => next,
+                false => (0..declared.len()).find(|slot| is(*slot))?,
+            };
             if into[slot].is_some() {
                 return None;
             }
@@ -374,8 +440,10 @@ impl Values<'_, '_> {
                     let element = self.one(text, element)?;
                     self.elements.push(element);
                 }
-                self.elements.sort_unstable();
-                self.elements.dedup();
+                if self.elements.len() > 1 {
+                    self.elements.sort_unstable();
+                    self.elements.dedup();
+                }
                 Some(self.set())
             }
             _ => None,
