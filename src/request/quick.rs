@@ -63,7 +63,12 @@ fn print(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
+        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+            }
+            _ => (bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
+        },
     };
     (first ^ last.rotate_left(23) ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -400,11 +405,11 @@ impl Values<'_, '_> {
         declared: &[Attribute],
         into: &mut Vec<Option<Value>>,
     ) -> Option<()> {
-        for value in into.iter_mut().filter(|value| value.is_some()) {
-            if let Some(Value::Set(set)) = value.take()
-                && self.sets.len() < SETS_KEPT
-            {
-                self.sets.push(set);
+        for value in into.iter_mut() {
+            match value {
+                None => {}
+                Some(Value::Set(_)) => self.keep(value.take()),
+                Some(_) => *value = None,
             }
         }
         if into.len() != declared.len() {
@@ -425,6 +430,15 @@ impl Values<'_, '_> {
             next = slot + 1;
         }
         Some(())
+    }
+
+    /// Keeps a set for later.
+    fn keep(&mut self, value: Option<Value>) {
+        if let Some(Value::Set(set)) = value
+            && self.sets.len() < SETS_KEPT
+        {
+            self.sets.push(set);
+        }
     }
 
     fn value(&mut self, text: &Text<'_>, ty: &Type) -> Option<Value> {
@@ -481,5 +495,128 @@ impl Values<'_, '_> {
             }
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{TextAccount, TextResource};
+    use super::*;
+    use crate::directory::fixture::{directory, vocabulary};
+
+    const ANA: TextEntity<'static> = TextEntity { kind: "user", id: "ana" };
+    const G: TextEntity<'static> = TextEntity { kind: "folder", id: "g" };
+
+    /// What a new document takes.
+    fn usual() -> TextRequest<'static> {
+        TextRequest {
+            account: TextAccount { entity: ANA, attributes: &[("mfa", Text::One("true"))] },
+            acting_for: &[],
+            scope: Some("acme/web"),
+            action: "read",
+            properties: &[],
+            resource: TextResource {
+                kind: "document",
+                id: Some("new"),
+                within: Some(G),
+                attributes: &[
+                    ("owner", Text::Entity(ANA)),
+                    ("replicas", Text::One("2")),
+                    ("labels", Text::Many(&["b", "a", "b"])),
+                    ("stage", Text::One("prod")),
+                ],
+            },
+            context: &[("ip", Text::One("10.0.0.1"))],
+            credential: None,
+            now: 7,
+        }
+    }
+
+    fn takes(change: impl FnOnce(&mut TextRequest<'static>)) -> bool {
+        let v = vocabulary();
+        let d = directory(&v);
+        let words = Words::new(&v);
+        let mut request = usual();
+        change(&mut request);
+        Quick { vocabulary: &v, directory: &d, words: &words }.read(&request, &mut Room::new()).is_some()
+    }
+
+    #[test]
+    fn it_takes_what_is_usual() {
+        assert!(takes(|_| {}));
+        assert!(takes(|r| r.context = &[]));
+        assert!(takes(
+            |r| r.resource = TextResource { id: Some("d"), within: None, attributes: &[], ..r.resource }
+        ));
+        assert!(takes(|r| (r.action, r.resource.id) = ("create", None)));
+        assert!(takes(|r| r.scope = None), "where the folder stands");
+    }
+
+    #[test]
+    fn it_leaves_the_rest() {
+        let wrong: [fn(&mut TextRequest<'static>); 16] = [
+            |r| r.account.entity.kind = "document",
+            |r| r.account.entity.kind = "agent",
+            |r| r.account.entity.id = "",
+            |r| r.account.attributes = &[("department", Text::One("it"))],
+            |r| r.acting_for = &[TextAccount { entity: ANA, attributes: &[] }],
+            |r| r.scope = Some("acme/no"),
+            |r| r.scope = Some("acme/db"),
+            |r| r.action = "disable",
+            |r| r.action = "raed",
+            |r| r.properties = &[("force", Text::One("true"))],
+            |r| r.resource.within = None,
+            |r| r.resource.attributes = &[],
+            |r| r.resource.attributes = &[("replicas", Text::One("2")), ("replicas", Text::One("2"))],
+            |r| r.resource.attributes = &[("replicas", Text::One("2")), ("trusted", Text::One("true"))],
+            |r| r.resource.id = Some("d"),
+            |r| r.context = &[("ip", Text::One("10.0.0"))],
+        ];
+        for (n, change) in wrong.into_iter().enumerate() {
+            assert!(!takes(change), "{n}");
+        }
+    }
+
+    #[test]
+    fn names_are_found() {
+        let names: Vec<SmolStr> = (0..300).map(|n| format!("{}{n}", "name".repeat(n % 5)).into()).collect();
+        let twice = ["same", "other", "same"].map(SmolStr::from);
+        let index = Index::of(names.iter());
+        for (n, name) in names.iter().enumerate() {
+            assert_eq!(index.get(name, |n| &names[n]), Some(n as u16));
+            assert_eq!(index.get(&format!("{name}x"), |n| &names[n]), None);
+        }
+        assert_eq!(Index::of(twice.iter()).get("same", |n| &twice[n]), Some(0));
+        assert_eq!(Index::default().get("same", |n| &twice[n]), None);
+    }
+
+    #[test]
+    fn a_room_is_used_again() {
+        let v = vocabulary();
+        let d = directory(&v);
+        let words = Words::new(&v);
+        let quick = Quick { vocabulary: &v, directory: &d, words: &words };
+        let mut room = Room::new();
+        let set_at = |room: &Room| match &room.question.overlay[0].attributes[3] {
+            Some(Value::Set(set)) => (Arc::as_ptr(set).cast::<()>(), set.to_vec()),
+            other => panic!("{other:?}"),
+        };
+        quick.read(&usual(), &mut room).unwrap();
+        let (first, values) = set_at(&room);
+        assert_eq!(values, ["a", "b"].map(|label| Value::String(label.into())));
+        let mut other = usual();
+        other.resource.attributes = &[("labels", Text::Many(&["z", "y"])), ("replicas", Text::One("3"))];
+        quick.read(&other, &mut room).unwrap();
+        let (second, values) = set_at(&room);
+        assert_eq!((first, values), (second, ["y", "z"].map(|label| Value::String(label.into())).to_vec()));
+        // A set that somebody else has is not written over.
+        let kept = room.question.clone();
+        quick.read(&usual(), &mut room).unwrap();
+        assert_ne!(set_at(&room).0, second);
+        assert_eq!(kept.overlay[0].attributes[3], Some(Value::set(values_of(&["y", "z"]))));
+    }
+
+    fn values_of(texts: &[&str]) -> Vec<Value> {
+        texts.iter().map(|text| Value::String((*text).into())).collect()
     }
 }

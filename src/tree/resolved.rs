@@ -444,13 +444,13 @@ impl<'a, 'l> Door<'a, 'l> {
         let start = self.at();
         let Some(held) = held else { return Part { start, end: start } };
         let now = self.world.now();
-        let mut sorted = true;
+        let (mut sorted, mut before) = (true, None);
         for (direct, until) in held.groups().filter(|(_, until)| now < *until) {
             let Some(group) = self.world.directory.groups.get(direct.index()) else { continue };
             for (within, end) in &*group.within {
                 if now < until.min(*end) {
-                    let before = self.numbers.get(start as usize..).and_then(<[u32]>::last);
-                    sorted &= before.is_none_or(|before| *before < within.0);
+                    sorted &= before.is_none_or(|before| before < within.0);
+                    before = Some(within.0);
                     self.numbers.push(within.0);
                 }
             }
