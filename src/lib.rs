@@ -58,7 +58,10 @@ pub use directory::{Change, Directory, Touched};
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
 pub use live::{Live, Snapshot};
-pub use request::{Question, RequestError};
+pub use request::text::{
+    Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource,
+};
+pub use request::{Question, RequestError, Room};
 pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};

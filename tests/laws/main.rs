@@ -9,6 +9,7 @@
 
 mod data;
 mod dice;
+mod doors;
 mod expr;
 mod formatting;
 mod generator;
