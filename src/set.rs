@@ -168,13 +168,8 @@ impl PolicySet {
         request: &TextRequest<'_>,
         room: &mut Room,
     ) -> Result<Decision, RequestError> {
-        let numbers = room.take_numbers();
         let question = self.request_from_text(directory, request, room)?;
-        let resolved = Resolved::within(&self.tree, directory, link, question, numbers);
-        let decision = resolved.decide();
-        let numbers = resolved.into_numbers();
-        room.give_numbers(numbers);
-        Ok(decision)
+        Ok(Resolved::new(&self.tree, directory, link, question).decide())
     }
 
     /// Compiles a key's own policy text over the vocabulary and conditions of the set.

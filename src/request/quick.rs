@@ -118,8 +118,6 @@ pub struct Room {
     elements: Vec<Value>,
     /// Memory of earlier overlays.
     spare: Vec<Vec<Option<Value>>>,
-    /// For what is looked up.
-    numbers: Vec<u32>,
 }
 
 impl Default for Room {
@@ -138,7 +136,7 @@ impl Default for Room {
             credential: None,
             ignored: Vec::new(),
         };
-        Room { question, sets: Vec::new(), elements: Vec::new(), spare: Vec::new(), numbers: Vec::new() }
+        Room { question, sets: Vec::new(), elements: Vec::new(), spare: Vec::new() }
     }
 }
 
@@ -154,16 +152,6 @@ impl Room {
 
     pub(super) fn put(&mut self, question: Question) {
         self.question = question;
-    }
-
-    /// The memory for what is looked up, to be given back with [`Room::give_numbers`].
-    pub(crate) fn take_numbers(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.numbers)
-    }
-
-    /// Gives it back.
-    pub(crate) fn give_numbers(&mut self, numbers: Vec<u32>) {
-        self.numbers = numbers;
     }
 }
 

@@ -17,6 +17,7 @@ use crate::directory::{
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Overlay, Question};
 use crate::value::{BoundaryId, Entity, KindId, Value, hash_name};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Nodes of the index that are looked at in one step.
@@ -35,11 +36,14 @@ impl Part {
     }
 }
 
+/// Lists of numbers, kept where the question stands as long as they are short: nearly always.
+type Numbers = SmallVec<[u32; 20]>;
+
 /// What of a question does not depend on the account: where and what, in a tree's numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// The number of (action, kind), if the vocabulary has that pair.
-    pub(super) pair: Option<u32>,
+    /// The number of (action, kind), or [`NONE`] if the vocabulary has no such pair.
+    pub(super) pair: u32,
     /// Its bit; none if there is no such pair.
     pub(super) pair_bit: u64,
     /// Bits of the places and of anything.
@@ -54,33 +58,34 @@ pub(super) struct Seen {
     things: Part,
 }
 
-/// An account of the chain.
+/// An account of the chain. What every decision looks at stands first.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Asker<'a> {
-    /// Kind and id.
-    pub(super) entity: &'a Entity,
-    /// What the directory holds of it.
-    pub(super) held: Option<&'a Account>,
+    /// The policies' nodes of the index that concern it.
+    nodes: Part,
     /// Its home.
     pub(super) home: Option<ScopeIx>,
+    /// Whether the directory must hold it and doesn't.
+    pub(super) unknown: bool,
+    /// Whether some boundary may bind it.
+    pub(super) capped: bool,
+    /// Whether it, a group of it or its kind holds bindings.
+    pub(super) bound: bool,
+    /// Whether it is in the directory.
+    pub(super) held: bool,
+    /// Kind and id.
+    pub(super) entity: &'a Entity,
     /// Its boundaries.
     pub(super) boundaries: &'a [BoundaryId],
     /// The link by which it acts for the next one.
     pub(super) link: Option<&'a ActingFor>,
     /// Its attributes.
     pub(super) values: Values<'a>,
-    /// Whether the directory must hold it and doesn't.
-    pub(super) unknown: bool,
-    /// Whether some boundary may bind it.
-    pub(super) capped: bool,
-    /// Its groups now, by index.
-    groups: Part,
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
     pub(super) who_bits: u64,
-    /// The policies' nodes of the index that concern it.
-    nodes: Part,
     /// Its bindings and those of its groups and kind.
     bindings: Part,
 }
@@ -96,28 +101,34 @@ pub(super) struct Key<'a> {
 }
 
 /// A question linked to a tree and a directory, ready to be decided any number of times.
+///
+/// What every decision looks at stands first, in three lines of memory: of many questions that are decided one after the
+/// other, fetching them is half of the cost.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Resolved<'a> {
     pub(super) tree: &'a Tree,
-    pub(super) world: World<'a>,
     pub(super) seen: Seen,
-    /// Who asks.
-    pub(super) asker: Asker<'a>,
-    /// What is acted on.
-    pub(super) resource: Values<'a>,
     /// The scopes from the request's up to its root.
     path: Part,
+    /// All lists of numbers.
+    numbers: Numbers,
+    /// The links from the asking account don't end where they must, or there is somebody behind it.
+    pub(super) acts_for: bool,
+    /// Who asks.
+    pub(super) asker: Asker<'a>,
+    /// The key presented.
+    pub(super) credential: Option<&'a Credential>,
+    pub(super) world: World<'a>,
+    /// What is acted on.
+    pub(super) resource: Values<'a>,
     /// The boundaries of these scopes, from the root down.
     ceilings: Part,
-    /// All lists of numbers.
-    numbers: Vec<u32>,
     bindings: Vec<&'a [Binding]>,
     /// Whom the asking account acts for, nearest first.
     pub(super) behind: Vec<Asker<'a>>,
     /// The links from the asking account don't end where they must.
     pub(super) broken: bool,
-    /// The key presented.
-    pub(super) credential: Option<&'a Credential>,
     pub(super) key: Option<Box<Key<'a>>>,
 }
 
@@ -129,20 +140,9 @@ impl<'a> Resolved<'a> {
         link: Option<&Link>,
         question: &'a Question,
     ) -> Resolved<'a> {
-        Resolved::within(tree, directory, link, question, Vec::with_capacity(32))
-    }
-
-    /// The same, in the memory of `numbers`, which [`Resolved::into_numbers`] gives back.
-    pub(crate) fn within(
-        tree: &'a Tree,
-        directory: &'a Directory,
-        link: Option<&Link>,
-        question: &'a Question,
-        mut numbers: Vec<u32>,
-    ) -> Resolved<'a> {
-        numbers.clear();
         let world = World { vocabulary: &tree.vocabulary, directory, question };
-        let mut door = Door { tree, world, link, capped: false, numbers, bindings: Vec::new() };
+        let (numbers, groups) = (Numbers::new(), Numbers::new());
+        let mut door = Door { tree, world, link, capped: false, numbers, groups, bindings: Vec::new() };
         let subject = Subject::of(&world);
         let seen = door.seen(tree, &subject);
         let (path, ceilings) = door.path();
@@ -158,7 +158,7 @@ impl<'a> Resolved<'a> {
         }
         let credential = question.credential.as_ref();
         let key = credential.and_then(|c| c.policy.as_deref());
-        let key = key.map(|policy| Box::new(door.key(policy, &subject, asker.groups, account)));
+        let key = key.map(|policy| Box::new(door.key(policy, &subject, account)));
         let kind = question.resource.kind;
         let resource = Values::new(kind, subject.own.is_none(), subject.stored, subject.given);
         let Door { numbers, bindings, .. } = door;
@@ -166,22 +166,18 @@ impl<'a> Resolved<'a> {
             tree,
             world,
             seen,
+            path,
+            numbers,
+            acts_for: broken || !behind.is_empty(),
             asker,
             resource,
-            path,
             ceilings,
-            numbers,
             bindings,
             behind,
             broken,
             credential,
             key,
         }
-    }
-
-    /// The memory of its numbers.
-    pub(crate) fn into_numbers(self) -> Vec<u32> {
-        self.numbers
     }
 
     /// Decides.
@@ -274,7 +270,9 @@ struct Door<'a, 'l> {
     link: Option<&'l Link>,
     /// Whether the place or the key presented has boundaries.
     capped: bool,
-    numbers: Vec<u32>,
+    numbers: Numbers,
+    /// The groups that the account looked at is in now, by index.
+    groups: Numbers,
     bindings: Vec<&'a [Binding]>,
 }
 
@@ -334,7 +332,7 @@ impl<'a, 'l> Door<'a, 'l> {
         let pair = tree.pairs.number(question.action, question.resource.kind);
         let places_folded = folded(place_bits);
         Seen {
-            pair,
+            pair: pair.unwrap_or(NONE),
             pair_bit: pair.map_or(0, pair_bit),
             place_bits,
             places_folded,
@@ -405,15 +403,12 @@ impl<'a, 'l> Door<'a, 'l> {
     }
 
     fn asker(&mut self, entity: &'a Entity, link: Option<&'a ActingFor>) -> Asker<'a> {
-        let World { vocabulary, directory, question } = self.world;
-        // Where the question says it stands, if it does stand there.
-        let known = question.account_ix.and_then(|ix| directory.accounts.get(ix.index()));
-        let held = known.filter(|account| account.entity == *entity);
-        let held = held.or_else(|| directory.accounts.get(directory.account(entity)?.index()));
-        let groups = self.groups_of(held);
-        let (whos, who_bits) = self.whos(self.tree, groups, entity);
+        let vocabulary = self.world.vocabulary;
+        let held = self.held(entity);
+        self.find_groups(held);
+        let (whos, who_bits) = self.whos(self.tree, entity);
         let nodes = self.who_nodes(whos, entity.kind);
-        let bindings = self.bindings_of(held, groups, entity.kind);
+        let bindings = self.bindings_of(held, entity.kind);
         let supplied = || {
             let kind = vocabulary.kinds.get(entity.kind.index());
             kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied)
@@ -424,67 +419,61 @@ impl<'a, 'l> Door<'a, 'l> {
             self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         Asker {
             entity,
-            held,
+            held: held.is_some(),
             home: held.and_then(|held| held.home),
             boundaries,
             capped,
             link,
             values: Values::new(entity.kind, false, stored, self.world.overlay(Thing::Entity(entity))),
             unknown: held.is_none() && !supplied(),
-            groups,
             whos,
             who_bits,
             nodes,
+            bound: !bindings.range().is_empty(),
             bindings,
         }
     }
 
-    /// The groups an account is in now, each once, in order.
-    fn groups_of(&mut self, held: Option<&'a Account>) -> Part {
-        let start = self.at();
-        let Some(held) = held else { return Part { start, end: start } };
+    /// What the directory holds of an account.
+    fn held(&self, entity: &Entity) -> Option<&'a Account> {
+        let World { directory, question, .. } = self.world;
+        // Where the question says it stands, if it does stand there.
+        let known = question.account_ix.and_then(|ix| directory.accounts.get(ix.index()));
+        let known = known.filter(|account| account.entity == *entity);
+        known.or_else(|| directory.accounts.get(directory.account(entity)?.index()))
+    }
+
+    /// Finds the groups an account is in now, each once, in order.
+    fn find_groups(&mut self, held: Option<&'a Account>) {
+        self.groups.clear();
+        let Some(held) = held else { return };
         let now = self.world.now();
-        let (mut sorted, mut before) = (true, None);
+        let mut sorted = true;
         for (direct, until) in held.groups().filter(|(_, until)| now < *until) {
             let Some(group) = self.world.directory.groups.get(direct.index()) else { continue };
             for (within, end) in &*group.within {
                 if now < until.min(*end) {
-                    sorted &= before.is_none_or(|before| before < within.0);
-                    before = Some(within.0);
-                    self.numbers.push(within.0);
+                    sorted &= self.groups.last().is_none_or(|before| *before < within.0);
+                    self.groups.push(within.0);
                 }
             }
         }
         if !sorted {
-            self.sort(start as usize);
+            self.groups.sort_unstable();
+            self.groups.dedup();
         }
-        Part { start, end: self.at() }
-    }
-
-    /// Puts the numbers from a place on in order, each once.
-    fn sort(&mut self, start: usize) {
-        let own = &mut self.numbers[start..];
-        own.sort_unstable();
-        let mut kept = 0;
-        for n in 0..own.len() {
-            if n == 0 || own[n] != own[kept - 1] {
-                own[kept] = own[n];
-                kept += 1;
-            }
-        }
-        self.numbers.truncate(start + kept);
     }
 
     /// The account and its groups now.
-    fn whos(&mut self, tree: &Tree, groups: Part, entity: &Entity) -> (Part, u64) {
+    fn whos(&mut self, tree: &Tree, entity: &Entity) -> (Part, u64) {
         let (start, mut bits) = (self.at(), token_bit(Token::kind(entity.kind)));
         if tree.symbols.len() > 0 {
             if let Some(symbol) = tree.symbols.number(entity) {
                 bits |= self.token(Token::exact(symbol));
             }
             let link = self.link(tree);
-            for at in groups.range() {
-                let group = GroupIx(self.numbers[at]);
+            for at in 0..self.groups.len() {
+                let group = GroupIx(self.groups[at]);
                 let symbol = match link {
                     Some(link) => link.group(group),
                     None => group_symbol(tree, self.world.directory, group),
@@ -502,7 +491,7 @@ impl<'a, 'l> Door<'a, 'l> {
         let index = &self.tree.index;
         let start = self.at();
         let any = index.gates.first().map_or(NONE, |gate| gate.any);
-        let add = |node: u32, numbers: &mut Vec<u32>| {
+        let add = |node: u32, numbers: &mut Numbers| {
             if node != NONE {
                 numbers.push(node);
             }
@@ -521,13 +510,13 @@ impl<'a, 'l> Door<'a, 'l> {
         Part { start, end: self.at() }
     }
 
-    fn bindings_of(&mut self, held: Option<&'a Account>, groups: Part, kind: KindId) -> Part {
+    fn bindings_of(&mut self, held: Option<&'a Account>, kind: KindId) -> Part {
         let start = self.bindings.len() as u32;
         if let Some(held) = held {
             let directory = self.world.directory;
             self.add_bindings(&held.bindings);
-            for at in groups.range() {
-                if let Some(group) = directory.groups.get(self.numbers[at] as usize) {
+            for at in 0..self.groups.len() {
+                if let Some(group) = directory.groups.get(self.groups[at] as usize) {
                     self.add_bindings(&group.bindings);
                 }
             }
@@ -545,15 +534,11 @@ impl<'a, 'l> Door<'a, 'l> {
         }
     }
 
-    fn key(
-        &mut self,
-        policy: &'a KeyPolicy,
-        subject: &Subject<'a>,
-        groups: Part,
-        account: &Entity,
-    ) -> Key<'a> {
+    fn key(&mut self, policy: &'a KeyPolicy, subject: &Subject<'a>, account: &Entity) -> Key<'a> {
         let seen = self.seen(&policy.tree, subject);
-        let (whos, who_bits) = self.whos(&policy.tree, groups, account);
+        // Those behind the account have been looked at since.
+        self.find_groups(self.held(account));
+        let (whos, who_bits) = self.whos(&policy.tree, account);
         Key { policy, seen, whos, who_bits }
     }
 }

@@ -13,6 +13,7 @@ mod doors;
 mod expr;
 mod formatting;
 mod generator;
+mod live;
 mod metamorphic;
 mod model;
 mod paths;
