@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::refused::broken;
 use crate::run::{law, worlds};
-use crate::world::{Engine, Wish, now};
+use crate::world::{Wish, now};
 use policyc::request::text::{
     Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource, read,
 };
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[test]
 fn doors_agree() {
-    let (asked, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let [asked, refused, keys] = [const { AtomicUsize::new(0) }; 3];
     law(file!(), worlds(80), Wish { requests: 30, wires: false }, |world| {
         let engine = world.engine()?;
         let words = Words::new(&engine.program.vocabulary);
@@ -41,6 +41,18 @@ fn doors_agree() {
                         let unlinked = tree::decide(&engine.tree, &engine.directory, plain);
                         prop_assert_eq!(linked.decide(), unlinked, "{}", request);
                         asked.fetch_add(1, Relaxed);
+                        let Some(credential) = text.credential else { continue };
+                        let KeyText::Text(own) = credential.policy else { continue };
+                        // The key's text compiled before says what it says compiled now.
+                        let by_key = engine.policy(|policy| {
+                            let compiled = (policy.key_policy)(own)?;
+                            let credential =
+                                TextCredential { policy: KeyText::Compiled(&compiled), ..credential };
+                            let text = TextRequest { credential: Some(credential), ..text };
+                            read(policy, &words, &text, &mut room).cloned().map_err(|e| e.message)
+                        });
+                        prop_assert_eq!(by_key.map(|q| format!("{q:?}")), Ok(format!("{plain:?}")));
+                        keys.fetch_add(1, Relaxed);
                     }
                     // As text these cannot be said: there `7` and `true` are strings if a string is wanted.
                     (Err(e), _)
@@ -57,9 +69,14 @@ fn doors_agree() {
         }
         Ok(())
     });
-    let (asked, refused) = (asked.load(Relaxed), refused.load(Relaxed));
-    println!("{asked} questions and {refused} refusals are the same through both doors");
-    assert!(asked > 500 && refused > 500, "{asked} questions, {refused} refusals: too few say anything");
+    let (asked, refused, keys) = (asked.load(Relaxed), refused.load(Relaxed), keys.load(Relaxed));
+    println!(
+        "{asked} questions ({keys} with a key's own text) and {refused} refusals are the same through both doors"
+    );
+    assert!(
+        asked > 500 && refused > 500 && keys > 20,
+        "{asked} questions, {refused} refusals, {keys} keys: too few say anything"
+    );
 }
 
 fn without_nulls(json: &mut Json) {
