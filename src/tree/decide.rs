@@ -7,9 +7,9 @@
 use super::index::{ANY_BIT, Filing, Group, Leads, NONE, Slot, token_bit};
 use super::node::{Entry, Ref, Step as Part, Token, Tree};
 use super::request::Asking;
-use super::resolved::{NODES_TOGETHER, Resolved};
+use super::resolved::{Held, NODES_TOGETHER, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
-use crate::directory::{Binding, Place, ScopeIx};
+use crate::directory::{Binding, ScopeIx};
 use crate::request::{Credential, KeyPolicy};
 use crate::value::{BoundaryId, Effect, RoleId};
 
@@ -192,10 +192,10 @@ impl<'r, 'a> Asked<'r, 'a> {
     /// The lowest rule that allows although its binding may be bounded; `free` is the lowest of those that aren't.
     fn under_bindings(&self, free: Option<u32>, bounded: Bounded<'a>) -> Result<u32, Refusal> {
         let mut best = free;
-        for binding in self.asking.bindings().filter(|binding| !binding.boundaries().is_empty()) {
-            if let Some(place) = self.asking.role(binding.role)
+        for held in self.asking.held().iter().filter(|held| held.bounded) {
+            if let Some(place) = self.asking.role(held.role)
                 && best.is_none_or(|best| place < best)
-                && self.all_allow(binding.boundaries()).is_ok()
+                && self.all_allow(held.binding.boundaries()).is_ok()
             {
                 best = Some(place);
             }
@@ -217,32 +217,21 @@ struct Bounded<'a> {
     binding: &'a Binding,
 }
 
-impl<'a> Asking<'_, 'a> {
-    /// The bindings that hold for this request, now: the account's own, those of its groups, those of its kind.
-    pub(super) fn bindings(&self) -> impl Iterator<Item = &'a Binding> + '_ {
-        let now = self.world().now();
-        let all = self.resolved.bindings(self.asker).iter().flat_map(|list| list.iter());
-        all.filter(move |binding| now < binding.until && self.place_covers(&binding.place))
-    }
-
-    /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
-    fn place_covers(&self, place: &Place) -> bool {
-        match place {
-            Place::Everywhere => true,
-            Place::Scope(scope) => self.resolved.path().contains(&scope.0),
-            Place::Resource(entity) => self.world().is_within(self.resource(), entity),
-        }
+impl<'r, 'a> Asking<'r, 'a> {
+    /// The roles that the account holds for this request, now.
+    pub(super) fn held(&self) -> &'r [Held<'a>] {
+        self.resolved.bindings(self.asker)
     }
 
     /// The lowest allow rule of policies (`free`) and of roles bound without boundaries; and that of the others.
     fn allowed_by_roles(&self, mut free: Option<u32>) -> (Option<u32>, Option<Bounded<'a>>) {
         let mut bounded: Option<Bounded<'a>> = None;
-        for binding in self.bindings() {
-            let Some(place) = self.role(binding.role) else { continue };
-            if binding.boundaries().is_empty() {
+        for held in self.held() {
+            let Some(place) = self.role(held.role) else { continue };
+            if !held.bounded {
                 free = Some(free.map_or(place, |free| free.min(place)));
             } else if bounded.is_none_or(|b| place < b.place) {
-                bounded = Some(Bounded { place, binding });
+                bounded = Some(Bounded { place, binding: held.binding });
             }
         }
         (free, bounded)

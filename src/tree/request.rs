@@ -295,7 +295,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     fn has_role(&self, role: RoleId) -> bool {
         let roles = &self.world().vocabulary.roles;
         let includes = |held: RoleId| roles.get(held.index()).is_some_and(|r| r.includes.contains(&role));
-        self.bindings().any(|binding| includes(binding.role))
+        self.held().iter().any(|held| includes(held.role))
     }
 }
 

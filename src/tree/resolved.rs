@@ -12,11 +12,11 @@ use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
 use crate::directory::{
-    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World,
+    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, Place, ScopeIx, Thing, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
 use crate::request::{Credential, KeyPolicy, Overlay, Question};
-use crate::value::{BoundaryId, Entity, KindId, Value, hash_name};
+use crate::value::{BoundaryId, Entity, KindId, RoleId, Value, hash_name};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -70,7 +70,7 @@ pub(super) struct Asker<'a> {
     pub(super) unknown: bool,
     /// Whether some boundary may bind it.
     pub(super) capped: bool,
-    /// Whether it, a group of it or its kind holds bindings.
+    /// Whether it holds a role here and now.
     pub(super) bound: bool,
     /// Whether it is in the directory.
     pub(super) held: bool,
@@ -86,7 +86,7 @@ pub(super) struct Asker<'a> {
     whos: Part,
     /// Bits of these and of its kind.
     pub(super) who_bits: u64,
-    /// Its bindings and those of its groups and kind.
+    /// What it holds here and now, itself, by its groups and its kind.
     bindings: Part,
 }
 
@@ -98,6 +98,15 @@ pub(super) struct Key<'a> {
     pub(super) seen: Seen,
     whos: Part,
     who_bits: u64,
+}
+
+/// A role that an account holds here and now: by a binding of its own, of a group of it or of its kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    pub(super) role: RoleId,
+    /// Whether the binding has boundaries.
+    pub(super) bounded: bool,
+    pub(super) binding: &'a Binding,
 }
 
 /// A question linked to a tree and a directory, ready to be decided any number of times.
@@ -124,7 +133,7 @@ pub struct Resolved<'a> {
     pub(super) resource: Values<'a>,
     /// The boundaries of these scopes, from the root down.
     ceilings: Part,
-    bindings: Vec<&'a [Binding]>,
+    bindings: Vec<Held<'a>>,
     /// Whom the asking account acts for, nearest first.
     pub(super) behind: Vec<Asker<'a>>,
     /// The links from the asking account don't end where they must.
@@ -201,7 +210,7 @@ impl<'a> Resolved<'a> {
     }
 
     #[inline]
-    pub(super) fn bindings(&self, asker: &Asker<'a>) -> &[&'a [Binding]] {
+    pub(super) fn bindings(&self, asker: &Asker<'a>) -> &[Held<'a>] {
         &self.bindings[asker.bindings.range()]
     }
 
@@ -273,7 +282,7 @@ struct Door<'a, 'l> {
     numbers: Numbers,
     /// The groups that the account looked at is in now, by index.
     groups: Numbers,
-    bindings: Vec<&'a [Binding]>,
+    bindings: Vec<Held<'a>>,
 }
 
 impl<'a, 'l> Door<'a, 'l> {
@@ -527,10 +536,25 @@ impl<'a, 'l> Door<'a, 'l> {
         Part { start, end: self.bindings.len() as u32 }
     }
 
-    #[inline]
     fn add_bindings(&mut self, bindings: &'a [Binding]) {
-        if !bindings.is_empty() {
-            self.bindings.push(bindings);
+        let now = self.world.now();
+        for binding in bindings {
+            if now < binding.until && self.place_covers(&binding.place) {
+                let bounded = !binding.boundaries().is_empty();
+                self.bindings.push(Held { role: binding.role, bounded, binding });
+            }
+        }
+    }
+
+    /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
+    fn place_covers(&self, place: &Place) -> bool {
+        match place {
+            Place::Everywhere => true,
+            Place::Scope(scope) => self.scopes().contains(scope),
+            Place::Resource(entity) => {
+                let resource = self.world.question.resource.entity.as_ref();
+                self.world.is_within(resource.map_or(Thing::Any, Thing::Entity), entity)
+            }
         }
     }
 
