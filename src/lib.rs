@@ -22,6 +22,7 @@
 //! | `explain` `suite` `quoted` `graph` | readings: why, `test` blocks, names that data must hold, the picture |
 //! | `set` | the facade over all of these |
 //! | `report` `cli/` | feature `cli`: diagnostics on a terminal, and the command |
+//! | `service/` | feature `server`: `policyd`, which keeps accounts, keys and the log, and asks the engine |
 
 pub mod check;
 pub mod decision;
@@ -45,18 +46,27 @@ pub mod value;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "server")]
+pub mod service;
 
+pub use check::program::{Kind, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
-pub use directory::Directory;
+pub use directory::{
+    Account, At, Binding, Builder, DataError, Directory, Holder, LinkTarget, Place, ScopeIx, Target,
+};
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
-pub use request::{Question, RequestError};
+pub use json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
+pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Question, RequestError};
 pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};
 pub use tree::file::FileError;
-pub use value::{Effect, parse_time, show_time};
+pub use value::{
+    ActionId, BoundaryId, Cidr, Effect, Entity, KindId, RoleId, Value, check_string, parse_cidr, parse_time,
+    show_time,
+};
 
 #[cfg(feature = "cli")]
 pub use report::{Reporter, visible};
