@@ -21,6 +21,7 @@
 //! | `directory/` `request` `decision` | the data, the question, the answer |
 //! | `explain` `suite` `quoted` `graph` | readings: why, `test` blocks, names that data must hold, the picture |
 //! | `set` | the facade over all of these |
+//! | `audit/` | feature `server`: the audit log of `policyd` |
 //! | `report` `cli/` | feature `cli`: diagnostics on a terminal, and the command |
 //! | `service/` | feature `server`: `policyd`, which keeps accounts, keys and the log, and asks the engine |
 
@@ -49,6 +50,9 @@ pub mod report;
 #[cfg(feature = "server")]
 pub mod service;
 
+#[cfg(feature = "server")]
+pub mod audit;
+
 pub use check::program::{Kind, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
@@ -58,7 +62,7 @@ pub use directory::{
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
 pub use json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
-pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Question, RequestError};
+pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Overlay, Question, RequestError};
 pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};

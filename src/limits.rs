@@ -42,3 +42,17 @@ pub const ANCESTRY_DEPTH_MAX: usize = 64;
 pub const KEY_POLICY_BYTES_MAX: usize = 4_096;
 /// Rules of a key's own policy text.
 pub const KEY_POLICY_RULES_MAX: usize = 32;
+/// Bytes of one record of an audit log.
+pub const AUDIT_RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one personal value beside a record.
+pub const PERSONAL_VALUE_BYTES_MAX: usize = 4_096;
+/// Personal values beside one record.
+pub const PERSONAL_VALUES_MAX: usize = 256;
+/// Bytes of one line of an audit export: a record, all of it escaped, and the personal values beside it.
+pub const EXPORT_LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one frame of a day file, which is one group commit.
+pub const DAY_FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a signed checkpoint or key rotation.
+pub const NOTE_BYTES_MAX: usize = 16 * 1024;
+/// Signatures on a checkpoint.
+pub const NOTE_SIGNATURES_MAX: usize = 16;

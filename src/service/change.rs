@@ -6,12 +6,14 @@
 
 use super::authn::Caller;
 use super::guard::{self, Denied, On, Permit};
+use super::journal::{self, About};
 use super::memory::OrgState;
 use super::object::{Fields, Kind, Object};
 use super::problem::Problem;
 use super::secret::{Secret, new_uid};
 use super::store::Write;
-use serde_json::{Value, json};
+use crate::audit::record::{Body, Draft, Entry, Log};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a change is made of.
@@ -148,16 +150,20 @@ impl Change<'_> {
     }
 
     /// The record of this change.
-    pub fn record(&self, request: &RequestFacts) -> Value {
-        let after: Vec<Value> = self.after.iter().map(Object::image).collect();
-        json!({
-            "schema": 1, "salt": super::secret::base32(&super::secret::random::<16>()),
-            "id": new_uid("chg"), "time": crate::show_time(self.at), "organization": self.org,
-            "account": self.caller.as_ref().map(actor),
-            "action": request.action, "rules": self.rules.iter().map(|(a, r)| json!([a, r])).collect::<Vec<_>>(),
-            "policy_set": self.state.as_ref().and_then(|s| s.active.clone()),
-            "revision": self.seq, "request": request.show(), "outcome": "done", "after": after,
-        })
+    pub fn record(&self, request: &RequestFacts) -> Result<Entry, Problem> {
+        let mut draft = Draft::new()?;
+        let facts = |o: &Object| journal::change_facts(&mut draft, &request.action, o);
+        let changes = self.after.iter().map(facts).collect::<Result<_, _>>()?;
+        let about = About {
+            log: Log::Changes,
+            org: &self.org,
+            scope: self.after.first().map_or("", |o| o.scope.as_str()),
+            at: self.at,
+            revision: self.seq,
+            request,
+        };
+        let account = self.caller.as_ref().map(|c| (c, self.state.as_deref()));
+        Ok(journal::write(&about, account, None, Body::Changed { changes }, draft)?)
     }
 }
 
@@ -191,44 +197,4 @@ pub struct RequestFacts {
     pub peer: String,
     /// What the client says it is.
     pub user_agent: String,
-}
-
-impl RequestFacts {
-    /// As records show it.
-    pub fn show(&self) -> Value {
-        json!({ "id": self.id, "ip": self.ip, "peer": self.peer, "user_agent": self.user_agent })
-    }
-}
-
-/// A caller as records show it.
-pub fn actor(caller: &Caller) -> Value {
-    let Some(account) = &caller.account else {
-        return json!({ "kind": "installation", "credential": caller.key.uid });
-    };
-    let mut shown = json!({
-        "kind": account.kind.wire(), "id": account.id, "uid": account.uid, "credential": caller.key.uid,
-        "owner": account.owner,
-    });
-    if let Some(org) = &caller.org {
-        let (groups, roles) = standing(org, account.kind.wire(), &account.id);
-        shown["groups"] = groups.into();
-        shown["roles"] = roles.into();
-    }
-    shown
-}
-
-/// The groups and roles of an account.
-pub fn standing(org: &OrgState, kind: &str, id: &str) -> (Vec<String>, Vec<String>) {
-    let side = &org.own;
-    let vocabulary = side.set.vocabulary();
-    let entity = vocabulary.kind_by_wire(kind).map(|kind| crate::Entity { kind, id: id.into() });
-    let Some(account) = entity.and_then(|e| side.directory.account(&e)) else { return Default::default() };
-    let account = &side.directory.accounts[account.index()];
-    let groups: Vec<_> = account.groups.iter().map(|(g, _)| &side.directory.groups[g.index()]).collect();
-    let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| &g.bindings));
-    let mut roles: Vec<String> =
-        bindings.map(|b| vocabulary.roles[b.role.0 as usize].wire.to_string()).collect();
-    roles.sort();
-    roles.dedup();
-    (groups.iter().map(|g| g.id.to_string()).collect(), roles)
 }

@@ -12,7 +12,6 @@ use super::memory::Memory;
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::store::{Kept, Stored, Write};
-use sha2::{Digest, Sha256};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,10 +216,9 @@ impl Work {
         };
         let mut reply = (job.command)(&mut change)?;
         if !change.after.is_empty() {
-            let record = change.record(&request).to_string().into_bytes();
-            let (org, at) = (change.org.clone(), change.at);
-            let leaf: [u8; 32] = Sha256::new_with_prefix([0]).chain_update(&record).finalize().into();
-            change.tx.append(&org, at, &record, &leaf)?;
+            let entry = change.record(&request)?;
+            let org = change.org.clone();
+            change.tx.append(&org, &entry)?;
             if let Some(fields) = reply.body.as_object_mut() {
                 fields.entry("revision").or_insert(seq.into());
             }

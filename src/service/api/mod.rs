@@ -17,8 +17,8 @@ mod resources;
 mod revoking;
 
 pub use install::{AdminKey, first_installation_key, new_organization};
-pub use policy_sets::{Checked, check, diff, test};
-pub use reading::{Page, View, get, list};
+pub use policy_sets::{check, diff, test};
+pub use reading::{View, get, list};
 
 use super::change::{Change, Reply};
 use super::fields::Field;

@@ -1,6 +1,8 @@
 //! What every store must do, whichever database is below it.
 
 use super::*;
+use crate::audit::Bytes;
+use crate::audit::record::Moment;
 use crate::service::object::Fields;
 use crate::service::secret::new_uid;
 
@@ -26,8 +28,14 @@ fn conforms(store: &dyn Store) {
     let bot = thing("a", Kind::ServiceAccount, "bot", &[&ana.uid]);
     w.put(&ana).unwrap();
     w.put(&bot).unwrap();
-    assert_eq!(w.append("a", 5, b"one", &[1; 32]).unwrap(), 1);
-    assert_eq!(w.append("b", 6, b"other", &[1; 32]).unwrap(), 1, "each organization has its own log");
+    let entry = |at: i64, text: &str| Entry {
+        salt: Bytes([1; 16]),
+        record: text.to_owned(),
+        personal: Vec::new(),
+        time: Moment(at),
+    };
+    assert_eq!(w.append("a", &entry(5, "one")).unwrap(), 1);
+    assert_eq!(w.append("b", &entry(6, "other")).unwrap(), 1, "each organization has its own log");
     w.commit().unwrap();
 
     let mut r = store.reader().expect("opens");
@@ -91,7 +99,8 @@ fn conforms(store: &dyn Store) {
     w.abandon().unwrap();
     assert_eq!(r.fact("f").unwrap().as_deref(), Some("2"));
     let rows = r.changes("a", 0, 10).unwrap();
-    assert_eq!(rows, [ChangeRow { seq: 1, at: 5, record: b"one".to_vec(), leaf: [1; 32] }]);
+    assert_eq!(rows, [ChangeRow { seq: 1, entry: entry(5, "one") }]);
+    assert_eq!(r.leaves("a").unwrap(), [entry(5, "one").leaf()]);
 }
 
 #[test]

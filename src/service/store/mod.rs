@@ -12,6 +12,8 @@ mod sqlite;
 pub use sqlite::Sqlite;
 
 use super::object::{Kind, Object};
+use crate::audit::Hash32;
+use crate::audit::record::Entry;
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +57,8 @@ pub type Stored<T> = Result<T, StoreError>;
 pub struct ChangeRow {
     /// Its place in the log of its organization, from 1.
     pub seq: i64,
-    /// When, in microseconds.
-    pub at: i64,
-    /// The exact bytes.
-    pub record: Vec<u8>,
-    /// SHA-256 of `0x00` and the bytes.
-    pub leaf: [u8; 32],
+    /// Salt, exact bytes, personal values, time.
+    pub entry: Entry,
 }
 
 /// An answer kept for a repeated request.
@@ -92,6 +90,8 @@ pub trait Read {
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()>;
     /// Changes of an organization after this number.
     fn changes(&mut self, org: &str, after: i64, limit: usize) -> Stored<Vec<ChangeRow>>;
+    /// The leaf hashes of all changes of an organization, in order.
+    fn leaves(&mut self, org: &str) -> Stored<Vec<Hash32>>;
     /// The number and time of the last change of an organization; zeros if there is none.
     fn head(&mut self, org: &str) -> Stored<(i64, i64)>;
     /// The answer kept for a caller's idempotency key, if it is no older than `since`.
@@ -117,7 +117,7 @@ pub trait Write: Read {
     /// Writes an object as it now is.
     fn put(&mut self, object: &Object) -> Stored<()>;
     /// Appends to the log of an organization: the next number.
-    fn append(&mut self, org: &str, at: i64, record: &[u8], leaf: &[u8; 32]) -> Stored<i64>;
+    fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64>;
     /// Keeps an answer; those older than `since` go.
     fn keep(&mut self, caller: &str, key: &str, at: i64, since: i64, kept: &Kept) -> Stored<()>;
     /// Notes that a key was used.

@@ -5,6 +5,8 @@
 //! Law:   `synchronous=FULL` in write-ahead mode: what `commit` returned for is on the disk.
 
 use super::{ChangeRow, Kept, Read, Store, StoreError, Stored, Write, schema};
+use crate::audit::record::{Entry, Moment};
+use crate::audit::{Bytes, Hash32};
 use crate::service::object::{Kind, Object};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
@@ -78,12 +80,13 @@ struct Db(Connection);
 
 const OBJECT: &str = "org, kind, uid, name, scope, revision, created, deleted, body, refs";
 
+fn damaged(column: usize, message: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, message.into())
+}
+
 fn object(row: &Row<'_>) -> rusqlite::Result<Object> {
     let kind: String = row.get(1)?;
     let json = |n: usize| -> rusqlite::Result<String> { row.get(n) };
-    let damaged = |n: usize, e: String| {
-        rusqlite::Error::FromSqlConversionFailure(n, rusqlite::types::Type::Text, e.into())
-    };
     Ok(Object {
         org: row.get(0)?,
         kind: Kind::of_wire(&kind).ok_or_else(|| damaged(1, format!("no kind `{kind}`")))?,
@@ -163,12 +166,27 @@ impl Read for Db {
     }
 
     fn changes(&mut self, org: &str, after: i64, limit: usize) -> Stored<Vec<ChangeRow>> {
-        let sql =
-            "SELECT seq, at, record, leaf FROM changes WHERE org = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let sql = "SELECT seq, at, salt, record, personal FROM changes WHERE org = ?1 AND seq > ?2
+                   ORDER BY seq LIMIT ?3";
         let mut query = self.0.prepare_cached(sql).map_err(failed)?;
-        let row =
-            |r: &Row<'_>| Ok(ChangeRow { seq: r.get(0)?, at: r.get(1)?, record: r.get(2)?, leaf: r.get(3)? });
+        let row = |r: &Row<'_>| {
+            let personal: String = r.get(4)?;
+            let entry = Entry {
+                salt: Bytes(r.get(2)?),
+                record: r.get(3)?,
+                personal: serde_json::from_str(&personal).map_err(|e| damaged(4, e.to_string()))?,
+                time: Moment(r.get(1)?),
+            };
+            Ok(ChangeRow { seq: r.get(0)?, entry })
+        };
         let rows = query.query_map(params![org, after, limit as i64], row).map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn leaves(&mut self, org: &str) -> Stored<Vec<Hash32>> {
+        let sql = "SELECT leaf FROM changes WHERE org = ?1 ORDER BY seq";
+        let mut query = self.0.prepare_cached(sql).map_err(failed)?;
+        let rows = query.query_map([org], |r| r.get(0).map(Bytes)).map_err(failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -265,11 +283,12 @@ impl Write for Db {
         Ok(())
     }
 
-    fn append(&mut self, org: &str, at: i64, record: &[u8], leaf: &[u8; 32]) -> Stored<i64> {
+    fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64> {
         let seq = self.head(org)?.0 + 1;
+        let personal = serde_json::to_string(&entry.personal).expect("store: personal values are JSON");
         self.run(
-            "INSERT INTO changes (org, seq, at, leaf, record) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![org, seq, at, leaf, record],
+            "INSERT INTO changes (org, seq, at, leaf, salt, record, personal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![org, seq, entry.time.0, entry.leaf().0, entry.salt.0, entry.record, personal],
         )?;
         Ok(seq)
     }
