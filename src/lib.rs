@@ -57,7 +57,8 @@ pub use check::program::{Kind, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
 pub use directory::{
-    Account, At, Binding, Builder, DataError, Directory, Holder, LinkTarget, Place, ScopeIx, Target,
+    Account, At, Binding, Builder, Change, DataError, Directory, Holder, LinkTarget, Place, ScopeIx, Target,
+    Touched,
 };
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
@@ -67,6 +68,7 @@ pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};
 pub use tree::file::FileError;
+pub use tree::{Link, Resolved};
 pub use value::{
     ActionId, BoundaryId, Cidr, Effect, Entity, KindId, RoleId, Value, check_string, parse_cidr, parse_time,
     show_time,

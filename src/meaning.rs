@@ -139,7 +139,7 @@ fn next_in_chain<'a>(world: &World<'a>, current: &Entity, at: usize) -> Option<(
     let directory = world.directory;
     let account = &directory.accounts[directory.account(current)?.index()];
     let kinds = &world.vocabulary.kind(current.kind).acting_for;
-    let live: Vec<&'a Link> = account.links.iter().filter(|link| world.now() < link.until).collect();
+    let live: Vec<&'a Link> = account.links().iter().filter(|link| world.now() < link.until).collect();
     if let Some(named) = world.question.acting_for.get(at) {
         let fits = |link: &&&Link| match link.target {
             LinkTarget::Account(target) => directory.accounts[target.index()].entity == *named,
@@ -335,7 +335,7 @@ impl<'a> Case<'a> {
         own.chain(of_groups)
             .chain(of_kind.map(|(kind, b)| (Via::Kind(*kind), b)))
             .filter(|(_, binding)| self.world.now() < binding.until && self.place_covers(binding))
-            .map(|(via, binding)| Held { role: binding.role, boundaries: &binding.boundaries, via })
+            .map(|(via, binding)| Held { role: binding.role, boundaries: binding.boundaries(), via })
             .chain(
                 self.suppose
                     .roles
@@ -352,10 +352,11 @@ impl<'a> Case<'a> {
         let live = |memberships: &[(GroupIx, i64)]| -> Vec<GroupIx> {
             memberships.iter().filter(|(_, until)| now < *until).map(|(group, _)| *group).collect()
         };
-        let mut groups = live(&account.groups);
+        let own = self.world.directory.memberships(account);
+        let mut groups = live(&own);
         for (_, group) in self.suppose.groups.iter().filter(|(who, _)| who == self.account) {
             let within = live(&self.world.directory.groups[group.index()].within);
-            groups.extend(within.into_iter().filter(|g| !account.groups.iter().any(|(held, _)| held == g)));
+            groups.extend(within.into_iter().filter(|g| !own.iter().any(|(held, _)| held == g)));
         }
         groups
     }
@@ -446,7 +447,7 @@ impl<'a> Case<'a> {
             }));
         }
         if let Some(account) = self.held() {
-            ceilings.extend(attached(On::Account, &account.boundaries));
+            ceilings.extend(attached(On::Account, account.boundaries()));
         }
         for scope in self.path().iter().rev() {
             let boundaries = &self.world.directory.scopes[scope.index()].boundaries;

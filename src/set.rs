@@ -18,7 +18,7 @@ use crate::request::{Asked, KeyPolicy, Question, RequestError, resolve};
 use crate::source::{SourceId, Sources, Span};
 use crate::suite::{self, Coverage, TestOutcome};
 use crate::syntax::{ast, format, parse};
-use crate::tree::{self, RuleText, Sequenced, Stats as TreeStats, Tree, file, stats};
+use crate::tree::{self, Link, Resolved, RuleText, Sequenced, Stats as TreeStats, Tree, file, stats};
 use crate::value::{Effect, Entity};
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -152,7 +152,7 @@ impl PolicySet {
 
     /// Holds a request against a directory. `key_policy` compiles the policy text of the key presented, or knows it
     /// already: see [`PolicySet::key_policy`].
-    pub fn resolve(
+    pub fn question(
         &self,
         directory: &Directory,
         asked: Asked,
@@ -198,6 +198,23 @@ impl PolicySet {
     /// Decides. Total: a question that was accepted has an answer.
     pub fn decide(&self, directory: &Directory, question: &Question) -> Decision {
         tree::decide(&self.tree, directory, question)
+    }
+
+    /// The numbers of a directory's groups and scopes in this set, which make resolving quicker.
+    pub fn link(&self, directory: &Directory) -> Link {
+        Link::new(&self.tree, directory)
+    }
+
+    /// Looks up what a question names, once, so that it can be decided any number of times.
+    ///
+    /// - `link`: what [`PolicySet::link`] gave for this directory.
+    pub fn resolve<'a>(
+        &'a self,
+        directory: &'a Directory,
+        link: Option<&Link>,
+        question: &'a Question,
+    ) -> Resolved<'a> {
+        Resolved::new(&self.tree, directory, link, question)
     }
 
     /// A decision in words, for those who asked `question`.

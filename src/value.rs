@@ -4,8 +4,10 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
+use std::hash::Hasher;
 use std::net::IpAddr;
 
 macro_rules! ids {
@@ -71,6 +73,19 @@ pub struct Entity {
     pub kind: KindId,
     /// Its id, never empty; a scope's id is its path.
     pub id: SmolStr,
+}
+
+/// The hash of a kind and an id, in all tables of names.
+///
+/// It is made of `FxHash` with a last mix, so that any of its bits will do, and it has no key: the same name has the
+/// same hash in every run, and who may choose names can choose ones that collide. What that costs stands at the tables.
+pub fn hash_name(kind: KindId, id: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(id.as_bytes());
+    hasher.write_u16(kind.0);
+    let hash = hasher.finish();
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 29)
 }
 
 /// A value of the language.

@@ -271,6 +271,33 @@ fn a_missing_day_is_damage() {
     assert!(matches!(other, Err(DayError::Damaged { .. })), "a log of another organization");
 }
 
+/// A hand that also mends the checksum: the hashes beside the day file tell, and they are held by the checkpoint.
+#[test]
+fn an_edited_record_with_a_mended_checksum_is_damage() {
+    let files = PowerCutFiles::new(7);
+    let (mut log, _) = written(&files, 1);
+    log.store_checkpoint(&signed(&log)).expect("stored");
+    drop(log);
+    let path = dir().join("2024-10-04.day");
+    let copy = fork(&files);
+    copy.truncate(&path, 0).expect("emptied");
+    let mut frames = super::super::frame::Frames::from(&files, &path, 0).expect("readable");
+    let mut to = copy.open_append(&path).expect("there");
+    while let Some(payload) = frames.next().expect("readable") {
+        let text = payload.windows(6).position(|word| word == b"\"r-5\",");
+        let mut payload = payload;
+        if let Some(at) = text {
+            payload[at + 3] = b'6';
+        }
+        to.append(&frame(&payload)).and_then(|()| to.sync()).expect("written");
+    }
+    let log = open(&copy).expect("opening reads no records that have hashes");
+    let found: Vec<Result<u64, DayError>> = log.records(0..10).map(|found| found.map(|(n, _)| n)).collect();
+    assert_eq!(found.len(), 5, "four records, and then the damage");
+    let error = found.into_iter().next_back().expect("five").expect_err("edited").to_string();
+    assert!(error.contains("expected record 5 with the hash that the tree holds"), "{error}");
+}
+
 #[test]
 fn retention_keeps_the_tree() {
     let files = PowerCutFiles::new(7);
@@ -332,7 +359,9 @@ fn a_log_on_disk_is_exported_and_verified() {
     let dir = std::env::temp_dir().join(format!("policyd-day-{}", std::process::id()));
     let mut log = DayLog::open(Arc::new(Disk), &dir, ORIGIN).expect("opens");
     let batch: Vec<Entry> = (0..600).map(entry).collect();
-    batch.chunks(7).for_each(|part| drop(log.append_batch(part).expect("appended")));
+    for part in batch.chunks(7) {
+        log.append_batch(part).expect("appended");
+    }
     log.store_checkpoint(&signed(&log)).expect("stored");
     let log = DayLog::open(Arc::new(Disk), &dir, ORIGIN).expect("opens anew");
     let mut to = super::super::export::Exporter::begin(Vec::new(), ORIGIN, log.tree(), &log, 300..600, 0)

@@ -285,7 +285,8 @@ impl State<'_> {
             let expected = format!("a rotation of {} at {size} records", self.header.origin);
             return Err(Finding::Misplaced(at, expected));
         }
-        if self.trusted(size).1.contains(&rotation.old) {
+        // A key is replaced once: whoever finds the old one can't name another heir.
+        if self.keys.iter().any(|(key, until)| *key == rotation.old && until.is_some()) {
             return Err(Finding::RetiredKey(at));
         }
         self.keys.retain(|(key, _)| *key != rotation.old);

@@ -306,20 +306,24 @@ fn a_rotation_passes_trust_on_and_takes_it_from_the_old_key() {
     let all = entries(30);
     let leaves: Vec<Hash32> = all.iter().map(Entry::leaf).collect();
     let tree = Tree::over(&leaves);
-    let written = |last: &SignerKey| {
+    let written = |last: &SignerKey, heirs: &[u8]| {
         let mut to = Exporter::begin(Vec::new(), ORIGIN, &tree, &leaves, 0..30, 0).expect("begins");
         for (number, entry) in all.iter().enumerate() {
             to.record(entry).expect("written");
             if number == 9 {
                 to.checkpoint(&sign(&leaves[..10], &key(1))).expect("in its place");
-                to.rotation(&Rotation::sign(ORIGIN, 10, &key(1), &key(2))).expect("written");
+                for heir in heirs {
+                    to.rotation(&Rotation::sign(ORIGIN, 10, &key(1), &key(*heir))).expect("written");
+                }
             }
         }
         to.finish(&sign(&leaves, last)).expect("all there")
     };
     let judge = |bytes: &[u8]| verify(bytes, &[key(1).verifier().clone()], None);
-    let report = judge(&written(&key(2))).expect("the new key is trusted");
+    let report = judge(&written(&key(2), &[2])).expect("the new key is trusted");
     assert_eq!(report.keys, [key(2).verifier().clone()]);
-    assert!(matches!(judge(&written(&key(1))), Err(Finding::RetiredKey(_))));
-    assert!(matches!(judge(&written(&key(3))), Err(Finding::Checkpoint(..))));
+    assert!(matches!(judge(&written(&key(1), &[2])), Err(Finding::RetiredKey(_))));
+    assert!(matches!(judge(&written(&key(3), &[2])), Err(Finding::Checkpoint(..))));
+    let second = judge(&written(&key(3), &[2, 3]));
+    assert!(matches!(second, Err(Finding::RetiredKey(_))), "a second heir: {second:?}");
 }

@@ -1,104 +1,43 @@
 //! Closes a directory that [`super::Builder`] has gathered: parents found, ancestry written out, cycles refused.
 //!
 //! In:    sections as they were added.
-//! Out:   parents before children; every ancestor of a scope, every group of a group and account, every resource's
-//!        place; or errors.
-//! Law:   each step is linear in its section and in what it writes.
+//! Out:   every ancestor of a scope, every group of a group, every resource's place, and the lists the other way
+//!        round; or errors.
+//! Law:   each step is linear in its section and in what it writes, but for sorting.
 
-use super::builder::{DataError, DataErrorKind, Item, contradiction, too_deep, unknown};
-use super::{Directory, FOREVER, GroupIx, Place, Scope, ScopeIx, Until};
+use super::checks::{Checks, DataError, DataErrorKind, Item, too_deep, unknown};
+use super::crowd::Crowd;
+use super::edit::{Count, longest};
+use super::records::Membership;
+use super::{AccountIx, Directory, GroupIx, ResourceIx, ScopeIx, Until};
 use crate::check::program::Vocabulary;
 use crate::limits::{ANCESTRY_DEPTH_MAX, DIAGNOSTICS_MAX};
 use smol_str::SmolStr;
 
-/// Finds the parents of scopes, puts parents before children, closes ancestry.
+/// Finds the parents of scopes and closes ancestry.
 pub(super) fn close_scopes(vocabulary: &Vocabulary, made: &mut Directory, errors: &mut Vec<DataError>) {
+    let mut parents = Vec::with_capacity(made.scopes.len());
     for (n, scope) in made.scopes.iter().enumerate() {
         if errors.len() >= DIAGNOSTICS_MAX {
             return;
         }
-        let (kind, path) = (vocabulary.kind(scope.entity.kind), scope.entity.id.as_str());
-        let Some((above, _)) = path.rsplit_once('/') else {
-            if !kind.parents.is_empty() && !kind.parent_optional {
-                let listed = kind.parents.iter().map(|k| format!("`{}`", vocabulary.kind(*k).wire));
-                let listed = listed.collect::<Vec<_>>().join(" or ");
-                let message =
-                    format!("{} `{path}` stands at the root, but its kind sits in {listed}", kind.wire);
-                let help = format!("a scope's id is its path, such as `root/{path}`");
-                errors.push(contradiction("id", message).help(help).about(Item::Scope(n)));
-            }
-            continue;
-        };
-        let error = match made.scope(above).map(|ix| made.scopes[ix.index()].entity.kind) {
-            None => unknown(
-                "id",
-                format!("no scope `{above}` for `{path}` to sit in"),
-                above,
-                made.scopes.iter().map(|s| s.entity.id.as_str()),
-            ),
-            Some(parent) if kind.parents.contains(&parent) => continue,
-            Some(parent) => {
-                let message = format!(
-                    "{} `{path}` cannot sit in {} `{above}`",
-                    kind.wire,
-                    vocabulary.kind(parent).wire
-                );
-                contradiction("id", message)
-            }
-        };
-        errors.push(error.about(Item::Scope(n)));
+        let kind = vocabulary.kind(scope.entity.kind);
+        match (Checks { vocabulary, made }).scope_parent(kind, &scope.entity.id) {
+            Ok(parent) => parents.push(parent),
+            Err(error) => errors.push(error.about(Item::Scope(n))),
+        }
     }
     if !errors.is_empty() {
         return;
     }
-    sort_scopes(made);
-    for n in 0..made.scopes.len() {
-        let mut ancestors = vec![ScopeIx(n as u32)];
-        let above = made.scopes[n].entity.id.rsplit_once('/').and_then(|(above, _)| made.scope(above));
-        if let Some(above) = above {
-            ancestors.extend_from_slice(&made.scopes[above.index()].ancestors);
-        }
-        made.scopes[n].ancestors = ancestors;
+    let mut order: Vec<usize> = (0..parents.len()).collect();
+    order.sort_by_key(|n| made.scopes[*n].entity.id.bytes().filter(|b| *b == b'/').count());
+    for n in order {
+        made.close_scope(ScopeIx(n as u32), parents[n]);
     }
 }
 
-/// Puts parents before children, if they don't stand so, and renumbers what names scopes.
-fn sort_scopes(made: &mut Directory) {
-    let depth = |s: &Scope| s.entity.id.bytes().filter(|b| *b == b'/').count();
-    if made.scopes.is_sorted_by_key(depth) {
-        return;
-    }
-    let mut order: Vec<usize> = (0..made.scopes.len()).collect();
-    order.sort_by_key(|n| depth(&made.scopes[*n]));
-    let mut now_at = vec![ScopeIx(0); order.len()];
-    for (new, old) in order.iter().enumerate() {
-        now_at[*old] = ScopeIx(new as u32);
-    }
-    let mut old: Vec<Option<Scope>> = std::mem::take(&mut made.scopes).into_iter().map(Some).collect();
-    made.scopes = order.iter().filter_map(|n| old[*n].take()).collect();
-    let moved = |ix: &mut ScopeIx| *ix = now_at[ix.index()];
-    made.scope_index.values_mut().for_each(moved);
-    made.accounts.iter_mut().filter_map(|a| a.home.as_mut()).for_each(moved);
-    made.groups.iter_mut().filter_map(|g| g.scope.as_mut()).for_each(moved);
-    made.resources.iter_mut().filter_map(|r| r.scope.as_mut()).for_each(moved);
-    let bindings = (made.accounts.iter_mut().flat_map(|a| &mut a.bindings))
-        .chain(made.groups.iter_mut().flat_map(|g| &mut g.bindings))
-        .chain(made.kind_bindings.iter_mut().map(|(_, b)| b));
-    for binding in bindings {
-        if let Place::Scope(ix) = &mut binding.place {
-            moved(ix);
-        }
-    }
-}
-
-/// Sorts memberships; of one group the longest counts.
-fn longest(memberships: &mut Vec<(GroupIx, Until)>) {
-    memberships.sort_unstable_by_key(|(group, until)| (*group, std::cmp::Reverse(*until)));
-    memberships.dedup_by_key(|(group, _)| *group);
-    memberships.shrink_to_fit();
-}
-
-/// Closes which groups are in which, and which accounts are in which.
+/// Closes which groups are in which.
 pub(super) fn close_groups(
     made: &mut Directory,
     pending: Vec<(GroupIx, SmolStr, Until)>,
@@ -118,60 +57,77 @@ pub(super) fn close_groups(
             }
         }
     }
+    let mut below = Vec::new();
+    for (n, above) in above.into_iter().enumerate() {
+        let mut above = above;
+        longest(&mut above);
+        below.extend(above.iter().map(|(parent, _)| (parent.0, n as u32)));
+        if let Some(group) = made.groups.get_mut(n) {
+            group.above = above.into();
+            group.bindings.shrink();
+        }
+    }
+    for (parent, all) in grouped(&mut below) {
+        if let Some(group) = made.groups.get_mut(parent as usize) {
+            group.below = all;
+        }
+    }
     // Depth first without recursion: 0 not met, 1 on the path, 2 closed.
-    let mut state = vec![0u8; above.len()];
-    let mut depth = vec![0usize; above.len()];
-    for root in 0..above.len() {
+    let mut state = vec![0u8; made.groups.len()];
+    for root in 0..state.len() {
         let mut path: Vec<(usize, usize)> = vec![(root, 0)];
         while let Some((group, next)) = path.pop() {
             if next == 0 && state[group] == 2 {
                 continue;
             }
             state[group] = 1;
-            if let Some((parent, _)) = above[group].get(next).copied() {
-                if state[parent.index()] == 1 {
-                    let message = format!("group `{}` is in itself", made.groups[parent.index()].id);
-                    errors.push(
-                        DataError::new(DataErrorKind::Cycle, "in", message)
-                            .about(Item::Group(parent.index())),
-                    );
-                    above[group].remove(next);
-                    path.push((group, next));
-                } else {
-                    path.push((group, next + 1));
-                    if state[parent.index()] == 0 {
-                        path.push((parent.index(), 0));
-                    }
-                }
+            let Some((parent, _)) = made.groups[group].above.get(next).copied() else {
+                state[group] = 2;
+                errors.extend(made.close_group(GroupIx(group as u32)).err());
                 continue;
+            };
+            if state[parent.index()] == 1 {
+                let message = format!("group `{}` is in itself", made.groups[parent.index()].id);
+                let error = DataError::new(DataErrorKind::Cycle, "in", message);
+                errors.push(error.about(Item::Group(parent.index())));
+                made.unnest(GroupIx(group as u32), parent);
+                path.push((group, next));
+            } else {
+                path.push((group, next + 1));
+                if state[parent.index()] == 0 {
+                    path.push((parent.index(), 0));
+                }
             }
-            state[group] = 2;
-            depth[group] = 1 + above[group].iter().map(|(p, _)| depth[p.index()]).max().unwrap_or(0);
-            if depth[group] == ANCESTRY_DEPTH_MAX + 1 {
-                let what = format!("group `{}`", made.groups[group].id);
-                errors.push(too_deep("in", &what).about(Item::Group(group)));
-            }
-            let mut within = vec![(GroupIx(group as u32), FOREVER)];
-            for (parent, until) in &above[group] {
-                within.extend(made.groups[parent.index()].within.iter().map(|(g, u)| (*g, *u.min(until))));
-            }
-            longest(&mut within);
-            made.groups[group].within = within;
         }
     }
-    let Directory { accounts, groups, .. } = made;
-    for account in accounts {
-        if !account.groups.is_empty() {
-            let direct = std::mem::take(&mut account.groups);
-            let all = direct
-                .iter()
-                .flat_map(|(g, until)| groups[g.index()].within.iter().map(|(a, u)| (*a, *u.min(until))));
-            account.groups = all.collect();
-            longest(&mut account.groups);
+}
+
+/// Writes memberships down at the accounts and at the groups; of several in one group the longest counts.
+pub(super) fn close_members(made: &mut Directory, mut members: Vec<(AccountIx, GroupIx, Until)>) {
+    members.sort_unstable_by_key(|(account, group, until)| (*account, *group, std::cmp::Reverse(*until)));
+    members.dedup_by_key(|(account, group, _)| (*account, *group));
+    for of_one in members.chunk_by(|(a, ..), (b, ..)| a == b) {
+        if let Some(account) = made.accounts.get_mut(of_one[0].0.index()) {
+            account.direct = of_one.iter().map(|(_, group, until)| Membership::new(*group, *until)).collect();
         }
-        account.bindings.shrink_to_fit();
-        account.links.shrink_to_fit();
     }
+    let mut members: Vec<(u32, u32)> = members.into_iter().map(|(a, g, _)| (g.0, a.0)).collect();
+    for (group, all) in grouped(&mut members) {
+        if let Some(group) = made.groups.get_mut(group as usize) {
+            group.members = all;
+        }
+    }
+    for account in 0..made.accounts.slots() {
+        if let Some(account) = made.accounts.get_mut(account) {
+            account.bindings.shrink();
+        }
+    }
+}
+
+/// Of pairs of a number and one of its crowd: the crowds.
+fn grouped(pairs: &mut [(u32, u32)]) -> impl Iterator<Item = (u32, Crowd)> {
+    pairs.sort_unstable();
+    pairs.chunk_by(|(a, _), (b, _)| a == b).map(|all| (all[0].0, Crowd::sorted(all.iter().map(|(_, n)| *n))))
 }
 
 /// Checks the parents of stored resources and gives each the scope it is placed in.
@@ -207,6 +163,19 @@ pub(super) fn close_resources(vocabulary: &Vocabulary, made: &mut Directory, err
             place_resource(vocabulary, made, &mut depth, at, errors);
         }
     }
+    let mut children = Vec::new();
+    for n in 0..made.resources.slots() {
+        let Some(resource) = made.resources.get(n) else { continue };
+        let scope = resource.scope;
+        let parent = resource.parent.as_ref().and_then(|p| made.resource(p));
+        children.extend(parent.map(|parent| (parent.0, n as u32)));
+        made.tally(scope, |tally| Count::Up.on(&mut tally.resources));
+    }
+    for (parent, all) in grouped(&mut children) {
+        if let Some(resource) = made.resources.get_mut(parent as usize) {
+            resource.children = all;
+        }
+    }
 }
 
 /// Gives one resource its depth and place; its parent has been placed.
@@ -218,39 +187,28 @@ fn place_resource(
     errors: &mut Vec<DataError>,
 ) {
     depth[at] = 1;
-    let Some(parent) = made.resources[at].parent.clone() else { return };
-    let what = || {
-        let e = &made.resources[at].entity;
-        format!("{} `{}`", vocabulary.kind(e.kind).wire, e.id)
-    };
-    let parent_scope = if let Some(ix) = made.resource(&parent) {
-        depth[at] = 1 + depth[ix.index()];
-        if depth[at] == ANCESTRY_DEPTH_MAX + 1 {
-            errors.push(too_deep("in", &what()).about(Item::Resource(at)));
+    let checks = Checks { vocabulary, made };
+    let resource = &made.resources[at];
+    let Some(parent) = resource.parent.as_ref() else { return };
+    let parent_scope = match made.resource(parent) {
+        Some(ResourceIx(ix)) => {
+            depth[at] = 1 + depth[ix as usize];
+            if depth[at] == ANCESTRY_DEPTH_MAX + 1 {
+                errors.push(too_deep("in", &checks.show(&resource.entity)).about(Item::Resource(at)));
+            }
+            made.resources[ix as usize].scope
         }
-        made.resources[ix.index()].scope
-    } else if made.holds(vocabulary, &parent) {
-        made.scope_of(&parent)
-    } else {
-        let wire = &vocabulary.kind(parent.kind).wire;
-        let same =
-            made.resources.iter().filter(|r| r.entity.kind == parent.kind).map(|r| r.entity.id.as_str());
-        let message = format!("no {wire} `{}` for {} to sit in", parent.id, what());
-        errors.push(unknown("in", message, &parent.id, same).about(Item::Resource(at)));
-        None
-    };
-    match (made.resources[at].scope, parent_scope) {
-        (None, inherited) => made.resources[at].scope = inherited,
-        (Some(own), Some(above))
-            if !made.scopes[own.index()].ancestors.is_empty() && !made.scope_covers(above, own) =>
-        {
-            let (own, above) = (&made.scopes[own.index()].entity.id, &made.scopes[above.index()].entity.id);
-            let message =
-                format!("{} is placed in `{own}`, but what it sits in is placed in `{above}`", what());
-            let error = contradiction("scope", message)
-                .help(format!("leave `scope` out, or name `{above}` or a scope below it"));
-            errors.push(error.about(Item::Resource(at)));
+        None => {
+            errors.push(checks.no_parent(parent, &resource.entity).about(Item::Resource(at)));
+            None
         }
-        _ => {}
+    };
+    match checks.resource_place(&resource.entity, resource.scope, parent_scope) {
+        Ok(scope) => {
+            if let Some(resource) = made.resources.get_mut(at) {
+                resource.scope = scope;
+            }
+        }
+        Err(error) => errors.push(error.about(Item::Resource(at))),
     }
 }

@@ -4,8 +4,8 @@
 //! Out:   [`Directory`] if nothing is wrong; and what is (E0501 to E0506), each at its place in the text.
 //! Law:   the order of sections and elements means nothing but the order in which bindings and links are listed.
 
-use super::builder::{At, Builder, DataError, DataErrorKind, Holder, Item, Target};
-use super::{AccountIx, Directory, FOREVER, Until};
+use super::checks::{At, DataError, DataErrorKind, Holder, Item, Target};
+use super::{AccountIx, Builder, Directory, FOREVER, Until};
 use crate::check::program::{Sort, Vocabulary};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire, id_text, required, text};
@@ -152,7 +152,7 @@ impl<'v> Loader<'v> {
                         Item::Scope(n) => self.scopes.get(n),
                         Item::Group(n) => self.groups.get(n),
                         Item::Resource(n) => self.resources.get(n),
-                        Item::This => None,
+                        Item::This | Item::Change(_) => None,
                     }
                     .copied()
                     .unwrap_or_default();
@@ -232,13 +232,14 @@ impl<'v> Loader<'v> {
     fn scope(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let [kind, id, attributes, boundaries] =
             json.fields(path, ["kind", "id", "attributes", "boundaries"], &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let (kind, id) = self.kind_and_id(json, kind, id, Sort::Scope, path)?;
         let attributes = self.attributes(attributes, kind, path);
         let boundaries = self.boundaries(boundaries, &Path::Field(path, "boundaries"));
         let before = self.builder.directory().scopes.len();
         let added = self.builder.add_scope(kind, &id, attributes, boundaries);
         if self.builder.directory().scopes.len() > before {
-            self.scopes.push(place_of_id(json));
+            self.scopes.push(place);
         }
         Some(added.map(drop))
     }
@@ -246,6 +247,7 @@ impl<'v> Loader<'v> {
     fn group(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let [id, scope, within, attributes] =
             json.fields(path, ["id", "scope", "in", "attributes"], &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let id = required(id, json, path, "id", &mut self.out)
             .and_then(|i| id_text(i, &Path::Field(path, "id"), &mut self.out))?;
         let scope = self.path_text(scope, path);
@@ -257,7 +259,7 @@ impl<'v> Loader<'v> {
         let before = self.builder.directory().groups.len();
         let added = self.builder.add_group(&id, scope.as_deref(), attributes);
         if self.builder.directory().groups.len() > before {
-            self.groups.push(place_of_id(json));
+            self.groups.push(place);
         }
         if let Ok(ix) = added {
             for (group, until) in memberships {
@@ -296,6 +298,7 @@ impl<'v> Loader<'v> {
     fn resource(&mut self, json: Json<'_>, path: &Path<'_>) -> Option<Result<(), DataError>> {
         let known = ["kind", "id", "scope", "in", "attributes"];
         let [kind, id, scope, within, attributes] = json.fields(path, known, &mut self.out)?;
+        let place = place(id.unwrap_or(json));
         let (kind, id) = self.kind_and_id(json, kind, id, Sort::Resource, path)?;
         let scope = self.path_text(scope, path);
         let parent =
@@ -304,7 +307,7 @@ impl<'v> Loader<'v> {
         let before = self.builder.directory().resources.len();
         let added = self.builder.add_resource(kind, &id, scope.as_deref(), parent, attributes);
         if self.builder.directory().resources.len() > before {
-            self.resources.push(place_of_id(json));
+            self.resources.push(place);
         }
         Some(added.map(drop))
     }
@@ -452,9 +455,9 @@ fn element_id(element: Json<'_>) -> Option<Json<'_>> {
     element.members()?.into_iter().find(|m| m.key == "id").map(|m| m.value)
 }
 
-fn place_of_id(element: Json<'_>) -> (u32, u32) {
-    let at = element_id(element).unwrap_or(element);
-    let span = Span::new(SourceId(0), at.at, at.end());
+/// The bytes of a value.
+fn place(value: Json<'_>) -> (u32, u32) {
+    let span = Span::new(SourceId(0), value.at, value.end());
     (span.start, span.end)
 }
 
@@ -522,10 +525,10 @@ mod tests {
         assert_eq!(said, [""; 0]);
         let d = directory.unwrap();
         assert_eq!((d.scopes.len(), d.groups.len(), d.accounts.len(), d.resources.len()), (2, 2, 2, 2));
-        assert_eq!(d.scopes[1].ancestors.len(), 2);
-        assert_eq!(d.accounts[0].groups.len(), 2);
-        assert_eq!(d.accounts[0].groups[1].1, FOREVER, "through ops it lasts");
-        assert_eq!((d.accounts[1].links.len(), d.kind_bindings.len()), (2, 1));
+        assert_eq!(d.scopes[0].ancestors.len(), 2);
+        let memberships = d.memberships(&d.accounts[0]);
+        assert_eq!((memberships.len(), memberships[1].1), (2, FOREVER), "through ops it lasts");
+        assert_eq!((d.accounts[1].links().len(), d.kind_bindings.len()), (2, 1));
         assert_eq!(d.resources[0].scope, d.scope("acme/web"));
         assert!(read("{}").0.is_some());
     }

@@ -1,23 +1,35 @@
 //! The data side of a request: accounts, groups, scopes, bindings, links, stored resources.
 //!
-//! A [`Directory`] is an immutable snapshot. Group and scope ancestry is closed when it is built, not when a
-//! request is decided. [`Builder`] makes one, checking all it is told; `load` reads one from JSON; [`World`] is how
-//! both evaluators look at directory and request together.
+//! A [`Directory`] is an immutable snapshot. Group and scope ancestry is closed when it is built or changed, not when a
+//! request is decided. [`Builder`] makes one, checking all it is told; `load` reads one from JSON; [`Directory::apply`]
+//! makes the next one from a few [`Change`]s, sharing what they don't touch; [`World`] is how both evaluators look at
+//! directory and request together.
 
 mod builder;
+mod change;
+mod checks;
 mod close;
+mod crowd;
+mod edit;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod load;
+mod names;
+mod records;
+mod table;
 mod world;
 
-pub use builder::{At, Builder, DataError, DataErrorKind, Holder, Item, Target};
+pub use builder::Builder;
+pub use change::{Bound, Change, Linked, Touched};
+pub use checks::{At, DataError, DataErrorKind, Holder, Item, Target};
 pub use load::load;
+pub use records::{Account, Binding, Group, Link, LinkTarget, List, Place, Resource, Scope};
+pub use table::Table;
 pub use world::{Thing, World};
 
-use crate::value::{BoundaryId, Entity, KindId, RoleId, Value};
-use rustc_hash::FxHashMap;
-use smol_str::SmolStr;
+use crate::value::{Entity, KindId, hash_name};
+use names::Names;
+use std::sync::Arc;
 
 macro_rules! indexes {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -47,147 +59,72 @@ pub type Until = i64;
 /// No end.
 pub const FOREVER: Until = i64::MAX;
 
-/// Which accounts, groups, scopes, resources, bindings and links exist.
+/// Which accounts, groups, scopes, resources, bindings and links exist. A clone costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    /// Scope nodes; parents before children.
-    pub scopes: Vec<Scope>,
+    /// Scope nodes.
+    pub scopes: Table<Scope>,
     /// Groups.
-    pub groups: Vec<Group>,
+    pub groups: Table<Group>,
     /// Accounts.
-    pub accounts: Vec<Account>,
+    pub accounts: Table<Account>,
     /// Stored resources.
-    pub resources: Vec<Resource>,
+    pub resources: Table<Resource>,
     /// Bindings of everyone of a kind.
-    pub kind_bindings: Vec<(KindId, Binding)>,
-    scope_index: FxHashMap<SmolStr, ScopeIx>,
-    group_index: FxHashMap<SmolStr, GroupIx>,
-    account_index: FxHashMap<Entity, AccountIx>,
-    resource_index: FxHashMap<Entity, ResourceIx>,
+    pub kind_bindings: Arc<Vec<(KindId, Binding)>>,
+    scope_names: Names,
+    group_names: Names,
+    account_names: Names,
+    resource_names: Names,
 }
 
-/// A node of the scope tree.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// Kind and path.
-    pub entity: Entity,
-    /// Itself, its parent, and so on up to its root.
-    pub ancestors: Vec<ScopeIx>,
-    /// Attributes by slot.
-    pub attributes: Vec<Option<Value>>,
-    /// Boundaries attached: ceilings on everyone here and below.
-    pub boundaries: Vec<BoundaryId>,
-}
-
-/// A group.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// Its id.
-    pub id: SmolStr,
-    /// Where it stands as a thing acted on.
-    pub scope: Option<ScopeIx>,
-    /// Attributes by slot.
-    pub attributes: Vec<Option<Value>>,
-    /// Itself and every group it is in, directly or through groups, with the time each membership ends; sorted.
-    pub within: Vec<(GroupIx, Until)>,
-    /// Bindings of its members.
-    pub bindings: Vec<Binding>,
-}
-
-/// An account.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Kind and id.
-    pub entity: Entity,
-    /// Its home scope.
-    pub home: Option<ScopeIx>,
-    /// Attributes by slot.
-    pub attributes: Vec<Option<Value>>,
-    /// Every group it is in, directly or through groups, with the time each membership ends; sorted.
-    pub groups: Vec<(GroupIx, Until)>,
-    /// Boundaries attached.
-    pub boundaries: Vec<BoundaryId>,
-    /// Its own bindings.
-    pub bindings: Vec<Binding>,
-    /// For whom it may act.
-    pub links: Vec<Link>,
-}
-
-/// A role held somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// The role.
-    pub role: RoleId,
-    /// Where.
-    pub place: Place,
-    /// Ceilings on what this binding allows.
-    pub boundaries: Vec<BoundaryId>,
-    /// Its end.
-    pub until: Until,
-}
-
-/// Where a binding holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The one place of a vocabulary without scopes.
-    Everywhere,
-    /// A scope node and everything below it.
-    Scope(ScopeIx),
-    /// One resource and what sits in it.
-    Resource(Entity),
-}
-
-/// A right to act for somebody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// For whom.
-    pub target: LinkTarget,
-    /// Ceilings on the agent when it acts through this link.
-    pub boundaries: Vec<BoundaryId>,
-    /// Its end.
-    pub until: Until,
-}
-
-/// For whom an agent may act.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkTarget {
-    /// One account.
-    Account(AccountIx),
-    /// Any member of a group; the request names which.
-    Group(GroupIx),
-}
-
-/// A stored resource.
-#[derive(Clone, Debug)]
-pub struct Resource {
-    /// Kind and id.
-    pub entity: Entity,
-    /// The scope it is placed in, its own or its parent's.
-    pub scope: Option<ScopeIx>,
-    /// What it sits in.
-    pub parent: Option<Entity>,
-    /// Attributes by slot.
-    pub attributes: Vec<Option<Value>>,
-}
+/// The kind under which the paths of scopes are hashed: one path names one node, whatever its kind.
+pub const SCOPE_PATHS: KindId = KindId(u16::MAX);
 
 impl Directory {
     /// The scope node with this path.
     pub fn scope(&self, path: &str) -> Option<ScopeIx> {
-        self.scope_index.get(path).copied()
+        self.scope_hashed(hash_name(SCOPE_PATHS, path), path)
     }
 
     /// The group with this id.
     pub fn group(&self, id: &str) -> Option<GroupIx> {
-        self.group_index.get(id).copied()
+        self.group_hashed(hash_name(KindId::GROUP, id), id)
     }
 
     /// The account with this kind and id.
     pub fn account(&self, entity: &Entity) -> Option<AccountIx> {
-        self.account_index.get(entity).copied()
+        self.account_hashed(hash_name(entity.kind, &entity.id), entity.kind, &entity.id)
     }
 
     /// The stored resource with this kind and id.
     pub fn resource(&self, entity: &Entity) -> Option<ResourceIx> {
-        self.resource_index.get(entity).copied()
+        self.resource_hashed(hash_name(entity.kind, &entity.id), entity.kind, &entity.id)
+    }
+
+    /// The scope node with this path, whose [`hash_name`] under [`SCOPE_PATHS`] is known.
+    pub fn scope_hashed(&self, hash: u64, path: &str) -> Option<ScopeIx> {
+        let is = |at: u32| self.scopes.get(at as usize).is_some_and(|s| s.entity.id == path);
+        self.scope_names.get(hash, is).map(ScopeIx)
+    }
+
+    /// The group with this id, whose [`hash_name`] under [`KindId::GROUP`] is known.
+    pub fn group_hashed(&self, hash: u64, id: &str) -> Option<GroupIx> {
+        let is = |at: u32| self.groups.get(at as usize).is_some_and(|g| g.id == id);
+        self.group_names.get(hash, is).map(GroupIx)
+    }
+
+    /// The account with this kind and id, whose [`hash_name`] is known.
+    pub fn account_hashed(&self, hash: u64, kind: KindId, id: &str) -> Option<AccountIx> {
+        let is = |e: &Entity| e.kind == kind && e.id == id;
+        let is = |at: u32| self.accounts.get(at as usize).is_some_and(|a| is(&a.entity));
+        self.account_names.get(hash, is).map(AccountIx)
+    }
+
+    /// The stored resource with this kind and id, whose [`hash_name`] is known.
+    pub fn resource_hashed(&self, hash: u64, kind: KindId, id: &str) -> Option<ResourceIx> {
+        let is = |e: &Entity| e.kind == kind && e.id == id;
+        let is = |at: u32| self.resources.get(at as usize).is_some_and(|r| is(&r.entity));
+        self.resource_names.get(hash, is).map(ResourceIx)
     }
 }

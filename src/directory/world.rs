@@ -6,14 +6,15 @@
 //!        what it doesn't hold comes with the request, but for `stored` attributes. This holds for an entity
 //!        wherever in the request it is met.
 
-use super::{Directory, FOREVER, GroupIx, Until};
+use super::edit::longest;
+use super::{Account, Directory, GroupIx, Until};
 use crate::check::program::{Provenance, Sort, Vocabulary};
 use crate::limits::ANCESTRY_DEPTH_MAX;
 use crate::request::{Overlay, Question};
 use crate::value::{Entity, KindId, NameId, Value};
 
 /// Vocabulary, directory and request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// What can be talked about.
     pub vocabulary: &'a Vocabulary,
@@ -116,7 +117,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn kind(&self, thing: Thing<'_>) -> KindId {
+    /// The kind of a thing.
+    pub(crate) fn kind(&self, thing: Thing<'_>) -> KindId {
         match thing {
             Thing::Entity(entity) => entity.kind,
             Thing::Any => self.question.resource.kind,
@@ -124,7 +126,7 @@ impl<'a> World<'a> {
     }
 
     /// What the request says of a thing.
-    fn overlay(&self, thing: Thing<'_>) -> Option<&'a Overlay> {
+    pub(crate) fn overlay(&self, thing: Thing<'_>) -> Option<&'a Overlay> {
         let entity = match thing {
             Thing::Entity(entity) => Some(entity),
             Thing::Any => None,
@@ -145,18 +147,34 @@ impl Directory {
         self.scopes.get(below.index()).is_some_and(|s| s.ancestors.contains(&above))
     }
 
-    /// Until when an account or group is a member of a group, directly or through groups.
+    /// Until when an account or group is a member of a group, directly or through groups: the longest of all ways
+    /// in, each of which ends with the first membership on it.
     pub fn membership(&self, thing: &Entity, group: GroupIx) -> Option<Until> {
-        let sorted = if thing.kind == KindId::GROUP {
-            let own = self.group(&thing.id)?;
-            if own == group {
-                return Some(FOREVER);
-            }
-            &self.groups.get(own.index())?.within
-        } else {
-            &self.accounts.get(self.account(thing)?.index())?.groups
+        let within = |held: GroupIx| {
+            let within = &self.groups.get(held.index())?.within;
+            within.binary_search_by_key(&group, |(g, _)| *g).ok().map(|i| within[i].1)
         };
-        sorted.binary_search_by_key(&group, |(g, _)| *g).ok().map(|i| sorted[i].1)
+        if thing.kind == KindId::GROUP {
+            return within(self.group(&thing.id)?);
+        }
+        let account = self.accounts.get(self.account(thing)?.index())?;
+        account.groups().filter_map(|(held, until)| Some(within(held)?.min(until))).max()
+    }
+
+    /// The groups an account is in, directly or through groups, with the time each membership ends. One group may
+    /// come several times, by each of the ways in.
+    pub fn groups_of<'d>(&'d self, account: &'d Account) -> impl Iterator<Item = (GroupIx, Until)> + 'd {
+        account.groups().flat_map(|(held, until)| {
+            let within = self.groups.get(held.index()).map_or(&[][..], |group| &group.within);
+            within.iter().map(move |(group, end)| (*group, until.min(*end)))
+        })
+    }
+
+    /// The same, sorted: each group once, with the longest of its times.
+    pub fn memberships(&self, account: &Account) -> Vec<(GroupIx, Until)> {
+        let mut all = self.groups_of(account).collect();
+        longest(&mut all);
+        all
     }
 
     /// Whether the directory holds this entity; a role is held when the set declares it.
@@ -275,7 +293,6 @@ mod tests {
             "kinds count"
         );
         assert_eq!(d.resources[2].scope, d.scope("acme/web"), "inherited from the parents");
-        assert_eq!(d.scopes[0].entity, entity(ORG, "acme"), "parents before children");
         assert_eq!(d.accounts[0].bindings[0].place, super::super::Place::Scope(d.scope("acme/web").unwrap()));
     }
 

@@ -375,7 +375,7 @@ impl Door<'_> {
     /// For whom an account acts when nobody is named.
     fn only_link(&self, agent: &Entity, now: i64, behind: usize) -> Fits<Option<&Entity>> {
         let Some(ix) = self.directory.account(agent) else { return Ok(None) };
-        let live = || self.directory.accounts[ix.index()].links.iter().filter(|l| now < l.until);
+        let live = || self.directory.accounts[ix.index()].links().iter().filter(|l| now < l.until);
         let mut targets = live().map(|l| &l.target);
         match (targets.next(), targets.next()) {
             (None, _) => Ok(None),

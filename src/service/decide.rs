@@ -360,7 +360,7 @@ fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Que
     } else {
         asked.credential = None::<AskedCredential>;
     }
-    side.set.resolve(&side.directory, asked, &|policy| org.key_policy(policy))
+    side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
 }
 
 fn record(

@@ -130,7 +130,7 @@ fn question(
         context: context.collect(),
         credential: Some(credential),
     };
-    side.set.resolve(&side.directory, asked, &|text| org.key_policy(text)).ok()
+    side.set.question(&side.directory, asked, &|text| org.key_policy(text)).ok()
 }
 
 /// A caller as an account that asks, with what its credential says of it.

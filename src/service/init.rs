@@ -54,7 +54,7 @@ pub fn first(store: &dyn Store, peppers: &Peppers, organization: &str, owner: &s
     let told = |p: Problem| p.detail;
     let mut tx = store.writer().map_err(|e| e.to_string())?;
     tx.begin().map_err(|e| e.to_string())?;
-    let mut change = |tx: &mut dyn super::store::Write,
+    let change = |tx: &mut dyn super::store::Write,
                       what: &mut dyn FnMut(&mut Change<'_>) -> Result<(), Problem>| {
         let mut change = Change {
             tx,

@@ -179,7 +179,7 @@ fn item_span(held: &Held, item: Item) -> Span {
         Item::Scope(n) => held.scopes.get_index(n),
         Item::Group(n) => held.groups.get_index(n),
         Item::Resource(n) => held.resources.get_index(n),
-        Item::This => None,
+        Item::This | Item::Change(_) => None,
     };
     thing.map_or(Span::default(), |(_, t)| t.span)
 }

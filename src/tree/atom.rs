@@ -4,6 +4,7 @@
 
 use crate::value::{Entity, KindId, NameId, Pattern, RoleId, Value};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// A term: has a value, or is absent. The numbers are earlier operands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +78,19 @@ pub(super) enum Comparison {
     LessOrEqual,
 }
 
+impl Comparison {
+    /// Whether it holds between two terms of this order.
+    #[inline]
+    pub(super) fn holds(self, order: Ordering) -> bool {
+        match self {
+            Comparison::Equal => order == Ordering::Equal,
+            Comparison::Different => order != Ordering::Equal,
+            Comparison::Less => order == Ordering::Less,
+            Comparison::LessOrEqual => order != Ordering::Greater,
+        }
+    }
+}
+
 /// A smallest test: yes or no. An absent term makes it no.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Atom {
@@ -99,7 +113,7 @@ pub(super) enum Atom {
     /// Has no element.
     IsEmpty(u32),
     /// Matches a pattern.
-    Matches(u32, Pattern),
+    Matches(u32, Box<Pattern>),
     /// Is there, and what it names is known.
     Exists(u32),
     /// Is of a kind.

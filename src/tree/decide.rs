@@ -1,37 +1,40 @@
 //! Decides a question with a tree.
 //!
-//! In:    `&Tree`, `&Directory`, `&Question`.
+//! In:    [`Resolved`]: a tree, a directory and a question, names looked up.
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
-use super::index::{TrieNode, pair_bit, token_bit};
-use super::node::{Ref, Step as Part, Token, Tree};
-use super::request::{Asking, Seen, live_groups, path};
+use super::index::{ANY_BIT, Filing, Group, Leads, NONE, Slot, token_bit};
+use super::node::{Entry, Ref, Step as Part, Token, Tree};
+use super::request::Asking;
+use super::resolved::{NODES_TOGETHER, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
-use crate::directory::{Binding, Directory, Link, LinkTarget, Place, ScopeIx, World};
-use crate::limits::CHAIN_ACCOUNTS_MAX;
-use crate::request::{KeyPolicy, Question};
-use crate::value::{BoundaryId, Entity, RoleId};
+use crate::directory::{Binding, Place, ScopeIx};
+use crate::request::{Credential, KeyPolicy};
+use crate::value::{BoundaryId, Effect, RoleId};
 
 /// Decides a question.
-pub fn decide(tree: &Tree, directory: &Directory, question: &Question) -> Decision {
-    let world = World { vocabulary: &tree.vocabulary, directory, question };
-    let seen = Seen::new(tree, &world);
-    let key = question.credential.as_ref().and_then(|c| c.policy.as_deref());
-    let key_seen = key.map(|key| Seen::new(&key.tree, &world));
-    let asked = Asked { tree, world, seen: &seen, key: key.zip(key_seen.as_ref()), lifted: None };
-    match asked.chain() {
+pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
+    match chain(resolved, None) {
         Ok(place) => {
-            let rule = RuleRef { in_key: false, rule: tree.rule_at(place) };
+            let rule = RuleRef { in_key: false, rule: resolved.tree.rule_at(place) };
             Decision { refused_by: None, rule: Some(rule), ask: false }
         }
-        Err((step, deny)) => {
-            let ask = deny.is_some_and(|deny| {
-                asked.asks(deny) && Asked { lifted: Some(deny), ..asked }.chain().is_ok()
-            });
-            Decision { refused_by: Some(step), rule: deny.map(|deny| asked.rule(deny)), ask }
+        Err((step, None)) => Decision { refused_by: Some(step), rule: None, ask: false },
+        Err((step, Some(deny))) => {
+            let tree = tree_of(resolved, deny);
+            let rule = tree.rule_at(deny.place);
+            let ask = tree.rule(rule).ask.is_some() && lifts(resolved, deny);
+            let rule = RuleRef { in_key: deny.in_key, rule };
+            Decision { refused_by: Some(step), rule: Some(rule), ask }
         }
     }
+}
+
+/// Whether all would be allowed without one deny rule.
+#[inline(never)]
+fn lifts(resolved: &Resolved<'_>, deny: Deny) -> bool {
+    chain(resolved, Some(deny)).is_ok()
 }
 
 /// A deny rule, by its place in the set's tree or in that of the key's text.
@@ -41,126 +44,76 @@ struct Deny {
     place: u32,
 }
 
-/// The place of the determining allow rule, or the step that refused and its deny rule, if it has one.
-type Answer = Result<u32, (Step, Option<Deny>)>;
+/// The step that refused, and its deny rule if it has one.
+type Refusal = (Step, Option<Deny>);
 
-/// A question put to a set.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    tree: &'a Tree,
-    world: World<'a>,
-    seen: &'a Seen,
-    key: Option<(&'a KeyPolicy, &'a Seen)>,
+fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
+    match &resolved.key {
+        Some(key) if deny.in_key => &key.policy.tree,
+        _ => resolved.tree,
+    }
+}
+
+/// The asking account, then those it acts for, each in full; the place of the determining allow rule.
+#[inline(always)]
+fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> {
+    let allowed = Asked { asking: Asking::new(resolved, &resolved.asker), first: true, lifted }.decide()?;
+    if resolved.broken || !resolved.behind.is_empty() {
+        behind(resolved, lifted)?;
+    }
+    Ok(allowed)
+}
+
+/// Those it acts for.
+#[inline(never)]
+fn behind(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<(), Refusal> {
+    if resolved.broken {
+        return Err((Step::ActingFor, None));
+    }
+    resolved.behind.iter().try_for_each(|asker| {
+        let one = Asked { asking: Asking::new(resolved, asker), first: false, lifted };
+        one.decide().map(|_| ()).map_err(|(_, deny)| (Step::ActingFor, deny))
+    })
+}
+
+/// One account of the chain asked for.
+struct Asked<'r, 'a> {
+    asking: Asking<'r, 'a>,
+    /// Whether it is the one that asks.
+    first: bool,
     /// A deny rule to be passed over.
     lifted: Option<Deny>,
 }
 
-/// Who asks, whom it acts for, and so on; each but the last with the link it uses.
-struct Chain<'a> {
-    accounts: [Option<(&'a Entity, Option<&'a Link>)>; CHAIN_ACCOUNTS_MAX],
-    broken: bool,
-}
-
-impl<'a> Asked<'a> {
-    fn tree_of(&self, deny: Deny) -> &'a Tree {
-        match self.key {
-            Some((key, _)) if deny.in_key => &key.tree,
-            _ => self.tree,
-        }
-    }
-
-    fn rule(&self, deny: Deny) -> RuleRef {
-        RuleRef { in_key: deny.in_key, rule: self.tree_of(deny).rule_at(deny.place) }
-    }
-
-    fn asks(&self, deny: Deny) -> bool {
-        let tree = self.tree_of(deny);
-        tree.rule(tree.rule_at(deny.place)).ask.is_some()
-    }
-
-    /// The asking account, then those it acts for, each in full.
-    fn chain(&self) -> Answer {
-        let chain = self.follow_links();
-        let mut accounts = chain.accounts.iter().flatten();
-        let Some((asking, link)) = accounts.next() else { return Err((Step::Default, None)) };
-        let allowed = self.one(asking, *link, true)?;
-        if chain.broken {
-            return Err((Step::ActingFor, None));
-        }
-        for (account, link) in accounts {
-            self.one(account, *link, false).map_err(|(_, deny)| (Step::ActingFor, deny))?;
-        }
-        Ok(allowed)
-    }
-
-    /// Follows the acting-for links from the asking account.
-    fn follow_links(&self) -> Chain<'a> {
-        let mut chain = Chain { accounts: [None; CHAIN_ACCOUNTS_MAX], broken: false };
-        let mut current = &self.world.question.account;
-        for at in 0..CHAIN_ACCOUNTS_MAX {
-            chain.accounts[at] = Some((current, None));
-            let kind = self.world.vocabulary.kinds.get(current.kind.index());
-            if kind.is_none_or(|kind| kind.acting_for.is_empty()) {
-                return chain;
-            }
-            let Some((link, next)) = self.next(current, at) else { break };
-            if at + 1 == CHAIN_ACCOUNTS_MAX || chain.accounts.iter().flatten().any(|(met, _)| *met == next) {
-                break;
-            }
-            chain.accounts[at] = Some((current, Some(link)));
-            current = next;
-        }
-        chain.broken = true;
-        chain
-    }
-
-    /// Whom an account acts for: the one that the request names, else the only one it could be.
-    fn next(&self, current: &Entity, at: usize) -> Option<(&'a Link, &'a Entity)> {
-        let World { vocabulary, directory, question } = self.world;
-        let kinds = &vocabulary.kinds.get(current.kind.index())?.acting_for;
-        let account = directory.accounts.get(directory.account(current)?.index())?;
-        let now = self.world.now();
-        let mut live = account.links.iter().filter(|link| now < link.until);
-        if let Some(named) = question.acting_for.get(at) {
-            let fits = |link: &&Link| match link.target {
-                LinkTarget::Account(ix) => {
-                    directory.accounts.get(ix.index()).is_some_and(|a| a.entity == *named)
-                }
-                LinkTarget::Group(ix) => directory
-                    .groups
-                    .get(ix.index())
-                    .is_some_and(|group| self.world.is_member(named, &group.id)),
-            };
-            return live.find(fits).filter(|_| kinds.contains(&named.kind)).map(|link| (link, named));
-        }
-        let link = live.next()?;
-        let LinkTarget::Account(target) = link.target else { return None };
-        let target = &directory.accounts.get(target.index())?.entity;
-        (live.next().is_none() && kinds.contains(&target.kind)).then_some((link, target))
-    }
-
-    /// One account: is it known, denies, allows, scope, boundaries, and the boundaries of bindings.
-    fn one(&self, account: &'a Entity, link: Option<&'a Link>, first: bool) -> Answer {
-        let asking = Asking::new(self.tree, self.world, self.seen, account);
-        let kind = self.world.vocabulary.kinds.get(account.kind.index());
-        if asking.held.is_none() && kind.is_none_or(|kind| !kind.supplied) {
+impl<'r, 'a> Asked<'r, 'a> {
+    /// Is it known, denies, allows, scope, boundaries, and the boundaries of bindings.
+    #[inline(always)]
+    fn decide(&self) -> Result<u32, Refusal> {
+        let (resolved, asker) = (self.asking.resolved, self.asking.asker);
+        if asker.unknown {
             return Err((Step::Default, None));
         }
-        if let Some(place) = asking.find(self.tree.policies().deny, self.lifted_in(false)) {
+        let mut found = Search::new(&self.asking, self.lifted_in(false));
+        found.nodes(resolved.nodes(asker));
+        if let Some(place) = found.deny() {
             return Err((Step::Rule, Some(Deny { in_key: false, place })));
         }
-        let free = asking.find(self.tree.policies().allow, None);
-        let (free, bounded) = asking.allowed_by_roles(free);
+        let (free, bounded) = match resolved.bindings(asker) {
+            [] => (found.allow(), None),
+            _ => self.asking.allowed_by_roles(found.allow()),
+        };
         if free.is_none() && bounded.is_none() {
             return Err((Step::Default, None));
         }
-        if !self.scopes_cover(&asking, first) {
+        if resolved.tree.has_scopes && !self.scopes_cover() {
             return Err((Step::Scope, None));
         }
-        self.boundaries(&asking, link, first)?;
+        if asker.capped {
+            self.boundaries()?;
+        }
         match bounded {
             None => free.ok_or((Step::Default, None)),
-            Some(bounded) => self.under_bindings(&asking, free, bounded),
+            Some(bounded) => self.under_bindings(free, bounded),
         }
     }
 
@@ -168,84 +121,81 @@ impl<'a> Asked<'a> {
         self.lifted.filter(|lifted| lifted.in_key == in_key).map(|lifted| lifted.place)
     }
 
-    /// The home of the account and the scope of the key presented are the request's scope or above it.
-    fn scopes_cover(&self, asking: &Asking<'a>, first: bool) -> bool {
-        if !self.tree.has_scopes {
-            return true;
-        }
-        let credential = self.world.question.credential.as_ref().filter(|_| first);
-        asking.held.is_none_or(|held| self.scope_covers(held.home))
-            && credential.is_none_or(|credential| self.scope_covers(credential.scope))
+    /// The key presented, when this account presents it.
+    #[inline]
+    fn credential(&self) -> Option<&'a Credential> {
+        self.asking.resolved.credential.filter(|_| self.first)
     }
 
+    /// The home of the account and the scope of the key presented are the request's scope or above it.
+    #[inline]
+    fn scopes_cover(&self) -> bool {
+        let asker = self.asking.asker;
+        (asker.held.is_none() || self.scope_covers(asker.home))
+            && self.credential().is_none_or(|credential| self.scope_covers(credential.scope))
+    }
+
+    #[inline]
     fn scope_covers(&self, ceiling: Option<ScopeIx>) -> bool {
-        let World { vocabulary, directory, question } = self.world;
-        let (Some(ceiling), Some(scope)) = (ceiling, question.scope) else { return false };
-        if path(&self.world).contains(&ceiling) {
-            return true;
-        }
-        let targets =
-            vocabulary.actions.get(question.action.index()).map_or(&[][..], |action| &action.targets);
-        let subject = &question.resource;
+        let Some(ceiling) = ceiling else { return false };
+        self.asking.resolved.path().contains(&ceiling.0) || self.covers_from_below(ceiling)
+    }
+
+    /// The action may be asked of a scope by who lives below it.
+    #[cold]
+    fn covers_from_below(&self, ceiling: ScopeIx) -> bool {
+        let world = self.asking.world();
+        let Some(scope) = world.question.scope else { return false };
+        let action = world.vocabulary.actions.get(world.question.action.index());
+        let targets = action.map_or(&[][..], |action| &action.targets);
+        let subject = &world.question.resource;
         let works_from_below = targets
             .iter()
             .any(|t| t.from_below && t.kind == subject.kind && t.any == subject.entity.is_none());
-        works_from_below
-            && directory.scopes.get(ceiling.index()).is_some_and(|node| node.ancestors.contains(&scope))
+        let node = world.directory.scopes.get(ceiling.index());
+        works_from_below && node.is_some_and(|node| node.ancestors.contains(&scope))
     }
 
     /// All boundaries that bind the account: of the key presented and its own text, of the account, of the scopes
     /// from the root down, of the link by which it acts for the next.
-    fn boundaries(
-        &self,
-        asking: &Asking<'a>,
-        link: Option<&Link>,
-        first: bool,
-    ) -> Result<(), (Step, Option<Deny>)> {
-        let world = &self.world;
-        if let Some(credential) = world.question.credential.as_ref().filter(|_| first) {
-            self.all_allow(asking, &credential.boundaries)?;
-            if let Some((key, seen)) = self.key {
-                let inside = Asking::new(&key.tree, *world, seen, asking.account);
+    #[inline(never)]
+    fn boundaries(&self) -> Result<(), Refusal> {
+        let (resolved, asker) = (self.asking.resolved, self.asking.asker);
+        if let Some(credential) = self.credential() {
+            self.all_allow(&credential.boundaries)?;
+            if let Some(inside) = Asking::of_key(resolved) {
                 self.allows(&inside, KeyPolicy::BOUNDARY, true)?;
             }
         }
-        if let Some(held) = asking.held {
-            self.all_allow(asking, &held.boundaries)?;
+        self.all_allow(asker.boundaries)?;
+        for boundary in resolved.ceilings() {
+            self.allows(&self.asking, BoundaryId(*boundary), false)?;
         }
-        for scope in path(world).iter().rev() {
-            if let Some(scope) = world.directory.scopes.get(scope.index()) {
-                self.all_allow(asking, &scope.boundaries)?;
-            }
-        }
-        link.map_or(Ok(()), |link| self.all_allow(asking, &link.boundaries))
+        asker.link.map_or(Ok(()), |link| self.all_allow(&link.boundaries))
     }
 
-    fn all_allow(&self, asking: &Asking<'a>, boundaries: &[BoundaryId]) -> Result<(), (Step, Option<Deny>)> {
-        boundaries.iter().try_for_each(|boundary| self.allows(asking, *boundary, false))
+    fn all_allow(&self, boundaries: &[BoundaryId]) -> Result<(), Refusal> {
+        boundaries.iter().try_for_each(|boundary| self.allows(&self.asking, *boundary, false))
     }
 
     /// A boundary allows if none of its denies matches and one of its allows does.
-    fn allows(
-        &self,
-        asking: &Asking<'a>,
-        boundary: BoundaryId,
-        in_key: bool,
-    ) -> Result<(), (Step, Option<Deny>)> {
-        let gate = asking.tree.boundary(boundary);
-        if let Some(place) = asking.find(gate.deny, self.lifted_in(in_key)) {
-            return Err((Step::Boundary, Some(Deny { in_key, place })));
+    fn allows(&self, asking: &Asking<'r, 'a>, boundary: BoundaryId, in_key: bool) -> Result<(), Refusal> {
+        let mut found = Search::new(asking, self.lifted_in(in_key));
+        found.gate(asking.tree.boundary(boundary));
+        match (found.deny(), found.allow()) {
+            (Some(place), _) => Err((Step::Boundary, Some(Deny { in_key, place }))),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err((Step::Boundary, None)),
         }
-        asking.find(gate.allow, None).map(|_| ()).ok_or((Step::Boundary, None))
     }
 
     /// The lowest rule that allows although its binding may be bounded; `free` is the lowest of those that aren't.
-    fn under_bindings(&self, asking: &Asking<'a>, free: Option<u32>, bounded: Bounded<'a>) -> Answer {
+    fn under_bindings(&self, free: Option<u32>, bounded: Bounded<'a>) -> Result<u32, Refusal> {
         let mut best = free;
-        for binding in asking.bindings().filter(|binding| !binding.boundaries.is_empty()) {
-            if let Some(place) = asking.role(binding.role)
+        for binding in self.asking.bindings().filter(|binding| !binding.boundaries().is_empty()) {
+            if let Some(place) = self.asking.role(binding.role)
                 && best.is_none_or(|best| place < best)
-                && self.all_allow(asking, &binding.boundaries).is_ok()
+                && self.all_allow(binding.boundaries()).is_ok()
             {
                 best = Some(place);
             }
@@ -253,7 +203,7 @@ impl<'a> Asked<'a> {
         match best {
             Some(place) => Ok(place),
             None => {
-                self.all_allow(asking, &bounded.binding.boundaries)?;
+                self.all_allow(bounded.binding.boundaries())?;
                 Err((Step::Boundary, None))
             }
         }
@@ -267,27 +217,20 @@ struct Bounded<'a> {
     binding: &'a Binding,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Asking<'_, 'a> {
     /// The bindings that hold for this request, now: the account's own, those of its groups, those of its kind.
     pub(super) fn bindings(&self) -> impl Iterator<Item = &'a Binding> + '_ {
-        let directory = self.world.directory;
-        let now = self.world.now();
-        let world = self.world;
-        let own = self.held.into_iter().flat_map(|held| held.bindings.iter());
-        let groups = self.held.into_iter().flat_map(move |held| live_groups(world, held));
-        let of_groups =
-            groups.filter_map(move |ix| directory.groups.get(ix.index())).flat_map(|g| g.bindings.iter());
-        let of_kind = directory.kind_bindings.iter().filter(|(kind, _)| *kind == self.account.kind);
-        let of_kind = of_kind.filter(|_| self.held.is_some()).map(|(_, binding)| binding);
-        own.chain(of_groups).chain(of_kind).filter(move |b| now < b.until && self.place_covers(&b.place))
+        let now = self.world().now();
+        let all = self.resolved.bindings(self.asker).iter().flat_map(|list| list.iter());
+        all.filter(move |binding| now < binding.until && self.place_covers(&binding.place))
     }
 
     /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
     fn place_covers(&self, place: &Place) -> bool {
         match place {
             Place::Everywhere => true,
-            Place::Scope(scope) => path(&self.world).contains(scope),
-            Place::Resource(entity) => self.world.is_within(self.resource(), entity),
+            Place::Scope(scope) => self.resolved.path().contains(&scope.0),
+            Place::Resource(entity) => self.world().is_within(self.resource(), entity),
         }
     }
 
@@ -296,7 +239,7 @@ impl<'a> Asking<'a> {
         let mut bounded: Option<Bounded<'a>> = None;
         for binding in self.bindings() {
             let Some(place) = self.role(binding.role) else { continue };
-            if binding.boundaries.is_empty() {
+            if binding.boundaries().is_empty() {
                 free = Some(free.map_or(place, |free| free.min(place)));
             } else if bounded.is_none_or(|b| place < b.place) {
                 bounded = Some(Bounded { place, binding });
@@ -307,21 +250,25 @@ impl<'a> Asking<'a> {
 
     /// The lowest rule of a role, or of a role that it includes, that matches.
     fn role(&self, role: RoleId) -> Option<u32> {
-        let includes = &self.world.vocabulary.roles.get(role.index())?.includes;
-        includes.iter().filter_map(|role| self.find(self.tree.role(*role).allow, None)).min()
-    }
-
-    /// The lowest place of a rule under an index root that matches, `lifted` passed over.
-    pub(super) fn find(&self, root: Option<u32>, lifted: Option<u32>) -> Option<u32> {
-        let pair = self.seen.pair?;
-        let mut search = Search { asking: self, pair, pair_bit: pair_bit(pair), lifted, best: u32::MAX };
-        search.who(root?);
-        (search.best != u32::MAX).then_some(search.best)
+        let includes = &self.world().vocabulary.roles.get(role.index())?.includes;
+        let mut found = Search::new(self, None);
+        for role in includes {
+            found.gate(self.tree.role(*role));
+        }
+        found.allow()
     }
 
     /// The lowest place of an entry's rules that matches.
-    fn entry(&self, entry: u32, lifted: Option<u32>) -> Option<u32> {
-        let entry = self.tree.entries[entry as usize];
+    #[inline]
+    fn entry(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
+        match entry.test {
+            Some(_) if lifted == Some(entry.least) => None,
+            Some(test) => (self.answer_once(test.atom) == test.holds).then_some(entry.least),
+            None => self.parts(entry, lifted),
+        }
+    }
+
+    fn parts(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
         let range = match lifted {
             None => entry.start..entry.end,
             Some(_) => entry.single_start..entry.single_end,
@@ -337,97 +284,200 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// A walk through the index, level by level.
-struct Search<'s, 'a> {
-    asking: &'s Asking<'a>,
+/// What of the index matches so far: the lowest deny and the lowest allow.
+struct Search<'s, 'r, 'a> {
+    asking: &'s Asking<'r, 'a>,
+    places: &'r [u32],
+    /// The pair; masks are empty when there is none, so that it is never compared.
     pair: u32,
-    pair_bit: u64,
     lifted: Option<u32>,
-    best: u32,
+    deny: u32,
+    allow: u32,
 }
 
-impl Search<'_, '_> {
-    /// A node under which a better rule may be found.
-    fn node(&self, at: u32) -> Option<&TrieNode> {
-        let node = self.asking.tree.index.nodes.get(at as usize)?;
-        (node.pairs & self.pair_bit != 0 && node.least < self.best).then_some(node)
+/// What tells the filings of a group apart.
+#[derive(Clone, Copy)]
+enum Level {
+    Where,
+    What,
+    Pair,
+}
+
+/// Nodes that are looked at together, so that the memory they stand in is fetched together.
+const TOGETHER: usize = 64;
+/// The same of children.
+const CHILDREN: usize = 8;
+
+impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
+    /// No place.
+    const NOTHING: u32 = u32::MAX;
+
+    #[inline(always)]
+    fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
+        let pair = asking.seen.pair.unwrap_or(u32::MAX);
+        let places = asking.places();
+        Search { asking, places, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
     }
 
-    fn child(&self, at: u32, node: &TrieNode, token: Token) -> Option<u32> {
-        let may = node.tokens & token_bit(token) != 0;
-        may.then(|| self.asking.tree.index.edges.get(at, token.0)).flatten()
+    #[inline]
+    fn deny(&self) -> Option<u32> {
+        Some(self.deny).filter(|place| *place != Self::NOTHING)
     }
 
-    fn who(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.place(any);
+    #[inline]
+    fn allow(&self) -> Option<u32> {
+        Some(self.allow).filter(|place| *place != Self::NOTHING)
+    }
+
+    /// What is filed in a block.
+    fn gate(&mut self, gate: u32) {
+        let asking = self.asking;
+        let index = &asking.tree.index;
+        let Some(block) = index.gates.get(gate as usize).copied() else { return };
+        if block.any != NONE {
+            self.nodes(&[block.any]);
         }
-        if node.tokens == 0 {
+        if block.whos & asking.who_bits() == 0 {
             return;
         }
-        let asking = self.asking;
-        for token in [Some(Token::kind(asking.account.kind)), asking.own].into_iter().flatten() {
-            if let Some(child) = self.child(at, &node, token) {
-                self.place(child);
-            }
-        }
-        if node.tokens & asking.groups.mask != 0 {
-            asking.any_group(|group| {
-                if let Some(child) = self.child(at, &node, group) {
-                    self.place(child);
-                }
-                false
-            });
-        }
-    }
-
-    fn place(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.thing(any);
-        }
-        let seen = self.asking.seen;
-        if node.tokens & seen.places.mask != 0 {
-            for place in seen.places.list() {
-                if let Some(child) = self.child(at, &node, *place) {
-                    self.thing(child);
+        let kind = Token::kind(asking.asker.entity.kind);
+        for who in std::iter::once(kind).chain(asking.whos().iter().map(|who| Token(*who))) {
+            if block.whos & token_bit(who) != 0 {
+                match index.who(gate, who) {
+                    NONE => {}
+                    node => self.nodes(&[node]),
                 }
             }
         }
     }
 
-    fn thing(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        if let Some(any) = node.any {
-            self.last(any);
-        }
-        let seen = self.asking.seen;
-        if node.tokens & seen.things.mask != 0 {
-            for thing in seen.things.list() {
-                if let Some(child) = self.child(at, &node, *thing) {
-                    self.last(child);
+    /// What is filed under these WHOs: first all are looked at, then those followed under which something may fit.
+    #[inline]
+    fn nodes(&mut self, nodes: &[u32]) {
+        let (index, seen) = (&self.asking.tree.index, self.asking.seen);
+        for some in nodes.chunks(TOGETHER) {
+            let mut may = 0u64;
+            let look = |at: u32| {
+                let node = &index.nodes[at as usize];
+                u64::from(node.may(seen.pair_bit, seen.places_folded))
+            };
+            let (fours, rest) = some.as_chunks::<NODES_TOGETHER>();
+            for (n, four) in fours.iter().enumerate() {
+                let bits = look(four[0]) | look(four[1]) << 1 | look(four[2]) << 2 | look(four[3]) << 3;
+                may |= bits << (n * NODES_TOGETHER);
+            }
+            for (n, at) in rest.iter().enumerate() {
+                may |= look(*at) << (fours.len() * NODES_TOGETHER + n);
+            }
+            while may != 0 {
+                let node = &index.nodes[some[may.trailing_zeros() as usize] as usize];
+                may &= may - 1;
+                if node.pairs & seen.pair_bit != 0 {
+                    self.slot(index.slot(node, seen.pair_bit));
+                }
+                if node.is_wide() {
+                    self.slot(index.wide(node));
                 }
             }
         }
     }
 
-    fn last(&mut self, at: u32) {
-        let Some(node) = self.node(at).copied() else { return };
-        let tree = self.asking.tree;
-        if let Some(entry) = tree.index.edges.get(at, self.pair) {
-            self.entry(entry);
-        }
-        for wide in &tree.index.wide[node.wide_start as usize..node.wide_end as usize] {
-            if tree.shapes[wide.shape as usize].contains(self.pair) {
-                self.entry(wide.entry);
-            }
+    #[inline(always)]
+    fn slot(&mut self, slot: &Slot) {
+        match slot.filing() {
+            Ok(filing) => self.filing(filing),
+            Err(group) => self.group(group, Level::Where),
         }
     }
 
-    fn entry(&mut self, entry: u32) {
-        if let Some(place) = self.asking.entry(entry, self.lifted) {
-            self.best = self.best.min(place);
+    /// A group, if something in it may fit.
+    #[inline]
+    fn group(&mut self, at: u32, level: Level) {
+        let Some(group) = self.asking.tree.index.groups.get(at as usize) else { return };
+        let bits = match level {
+            Level::Where => self.asking.seen.place_bits,
+            Level::What => self.asking.seen.thing_bits,
+            Level::Pair => u64::MAX,
+        };
+        if group.tokens & bits == 0 {
+            return;
+        }
+        if group.is_split() { self.children(at, group.tokens, level) } else { self.run(group) }
+    }
+
+    /// The children of a split group: those for anything, and those by token.
+    fn children(&mut self, at: u32, bits: u64, level: Level) {
+        let index = &self.asking.tree.index;
+        let (tokens, below) = match level {
+            Level::Where => (self.places, Level::What),
+            Level::What => (self.asking.things(), Level::Pair),
+            Level::Pair => {
+                for child in [index.child(at, self.pair), index.child(at, NONE)] {
+                    if let Some(group) = index.groups.get(child as usize) {
+                        self.run(group);
+                    }
+                }
+                return;
+            }
+        };
+        for some in tokens.chunks(CHILDREN) {
+            let mut found = [NONE; CHILDREN];
+            for (token, found) in some.iter().zip(&mut found) {
+                if bits & token_bit(Token(*token)) != 0 {
+                    *found = index.child(at, *token);
+                }
+            }
+            for child in found.iter().take(some.len()).filter(|child| **child != NONE) {
+                self.group(*child, below);
+            }
+        }
+        if bits & ANY_BIT != 0 {
+            self.group(index.child(at, Token::ANY.0), below);
+        }
+    }
+
+    /// The filings of a group.
+    #[inline(always)]
+    fn run(&mut self, group: &Group) {
+        self.asking.tree.index.filings[group.range()].iter().for_each(|filing| self.filing(filing));
+    }
+
+    /// A filing, if its head fits.
+    #[inline(always)]
+    fn filing(&mut self, filing: &Filing) {
+        // All places are compared, wherever the one is: which it is cannot be foretold.
+        let here =
+            self.places.iter().fold(filing.at == Token::ANY, |here, place| here | (*place == filing.at.0));
+        let fits = filing.filed.covers(self.pair, &self.asking.tree.shapes)
+            && here
+            && (filing.what == Token::ANY || self.asking.things().contains(&filing.what.0));
+        if fits {
+            self.matched(filing);
+        }
+    }
+
+    /// A filing whose head fits.
+    fn matched(&mut self, filing: &Filing) {
+        let best = match filing.filed.effect() {
+            Effect::Deny => self.deny,
+            // What is denied needs no rule that allows.
+            Effect::Allow if self.deny != Self::NOTHING => return,
+            Effect::Allow => self.allow,
+        };
+        let place = match filing.then.leads() {
+            Leads::Rule(place) if self.lifted != Some(place) => place,
+            Leads::Rule(_) => return,
+            Leads::Entry(entry) => {
+                let entry = &self.asking.tree.entries[entry as usize];
+                if entry.least >= best {
+                    return;
+                }
+                self.asking.entry(entry, self.lifted).unwrap_or(Self::NOTHING)
+            }
+        };
+        match filing.filed.effect() {
+            Effect::Deny => self.deny = best.min(place),
+            Effect::Allow => self.allow = best.min(place),
         }
     }
 }

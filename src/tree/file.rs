@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// What each built file starts with.
 pub const MAGIC: &[u8] = b"policyc\0";
 /// The version of the format that this build writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes before the rest.
 const HEADER_BYTES: usize = 24;
 
@@ -101,12 +101,13 @@ pub fn read(bytes: &[u8]) -> Result<(Sources, Tree), FileError> {
     if crc32fast::hash(payload) != number(12) {
         return Err(FileError::Damaged);
     }
-    let (Payload(sources, tree), rest) =
+    let (Payload(sources, mut tree), rest) =
         postcard::take_from_bytes(payload).map_err(|_| FileError::Inconsistent("it can't be decoded"))?;
     if !rest.is_empty() {
         return Err(FileError::Inconsistent("there is more than a set in it"));
     }
     validate(&sources, &tree).map_err(FileError::Inconsistent)?;
+    tree.make();
     Ok((sources, tree))
 }
 

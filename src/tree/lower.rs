@@ -9,15 +9,17 @@
 use super::atom::{Atom, Comparison, Operand};
 use super::diagram::{Body, Diagrams, Over, Sequenced};
 use super::heads::{Filing, Heads};
-use super::index::{End, IndexBuilder};
-use super::node::{Entry, Gate, Node, Pairs, Ref, RuleText, Step, Tree};
+use super::index::{End, Index, Leads, Path};
+use super::node::{Entry, Node, OneTest, Pairs, Ref, RuleText, Step, Tree};
 use super::request::QUANTIFIER_DEPTH_MAX;
 use super::simplify::{TestId, Tests};
+use super::term::Slots;
 use crate::check::program::{CompareOp, Expr, ExprKind, Home, Program, Rule};
 use crate::limits::{CONDITION_NODES_MAX, TREE_NODES_MAX};
 use crate::source::Span;
-use crate::value::{ConditionId, Effect, RuleId, Value};
-use rustc_hash::FxHashMap;
+use crate::value::{ConditionId, RuleId, Value};
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smol_str::SmolStr;
 
 /// Levels of a rule's condition once its conditions are expanded.
@@ -289,7 +291,7 @@ impl<'p> Expand<'p> {
             ExprKind::ContainsAll(a, b) => two(a, b).map(|(a, b)| Atom::ContainsAll(a, b))?,
             ExprKind::ContainsAny(a, b) => two(a, b).map(|(a, b)| Atom::ContainsAny(a, b))?,
             ExprKind::IsEmpty(a) => Atom::IsEmpty(self.term(a, names)?),
-            ExprKind::Matches(a, pattern) => Atom::Matches(self.term(a, names)?, pattern.clone()),
+            ExprKind::Matches(a, pattern) => Atom::Matches(self.term(a, names)?, Box::new(pattern.clone())),
             ExprKind::Exists(a) => Atom::Exists(self.term(a, names)?),
             ExprKind::IsKind(a, kind) => Atom::IsKind(self.term(a, names)?, *kind),
             ExprKind::HasRole(role) => Atom::HasRole(*role),
@@ -341,11 +343,9 @@ struct Build<'p> {
     order: &'p [RuleId],
     tests: Tests,
     heads: Heads,
-    index: IndexBuilder,
-    gates: Vec<Gate>,
     diagrams: Diagrams,
-    /// What is filed at each end, by places.
-    ends: Vec<Vec<(Body, u32)>>,
+    /// What is filed at the end of each path, by places.
+    ends: IndexMap<Path, Vec<(Body, u32)>, FxBuildHasher>,
     entries: Vec<Entry>,
     steps: Vec<Step>,
     sequenced: Vec<(u32, Sequenced)>,
@@ -353,16 +353,13 @@ struct Build<'p> {
 
 impl<'p> Build<'p> {
     fn new(program: &'p Program) -> Build<'p> {
-        let gates = 1 + program.roles.len() + program.boundaries.len();
         Build {
             program,
             order: &[],
             tests: Tests::default(),
             heads: Heads::default(),
-            index: IndexBuilder::default(),
-            gates: vec![Gate::default(); gates],
             diagrams: Diagrams::default(),
-            ends: Vec::new(),
+            ends: IndexMap::default(),
             entries: Vec::new(),
             steps: Vec::new(),
             sequenced: Vec::new(),
@@ -388,7 +385,7 @@ impl<'p> Build<'p> {
         for (place, (filings, test)) in filed.into_iter().enumerate() {
             let program = self.program;
             let rule = program.rule(self.order[place]);
-            let root = self.gate(rule);
+            let gate = self.gate(rule);
             for filing in filings {
                 let test = self.tests.and(&[filing.left, test]);
                 let body = self.body(rule, test)?;
@@ -396,55 +393,48 @@ impl<'p> Build<'p> {
                     continue;
                 }
                 let shape = &self.heads.shapes[filing.shape as usize];
-                let last = self.index.path(root, filing.path, place as u32, shape.mask());
                 let narrow: Vec<End> = match shape.len() {
                     0..=NARROW_PAIRS_MAX => shape.pairs().map(End::Pair).collect(),
                     _ => vec![End::Shape(filing.shape)],
                 };
                 for end in narrow {
-                    let end = self.index.end(last, end) as usize;
-                    if end == self.ends.len() {
-                        self.ends.push(Vec::new());
-                    }
-                    self.ends[end].push((body, place as u32));
+                    let path = Path { gate, tokens: filing.path, end, effect: rule.effect };
+                    self.ends.entry(path).or_default().push((body, place as u32));
                 }
             }
         }
         Ok(())
     }
 
-    /// The index root of the rules of a rule's block and effect.
-    fn gate(&mut self, rule: &Rule) -> u32 {
-        let gate = match rule.home {
-            Home::Policy(_) => 0,
-            Home::Role(role) => 1 + role.index(),
-            Home::Boundary(boundary) => 1 + self.program.roles.len() + boundary.index(),
-        };
-        let gate = &mut self.gates[gate];
-        let root = match rule.effect {
-            Effect::Deny => &mut gate.deny,
-            Effect::Allow => &mut gate.allow,
-        };
-        *root.get_or_insert_with(|| self.index.root())
+    /// The block of a rule, as the index numbers blocks.
+    fn gate(&self, rule: &Rule) -> u32 {
+        match rule.home {
+            Home::Policy(_) => Tree::POLICIES,
+            Home::Role(role) => 1 + role.0,
+            Home::Boundary(boundary) => 1 + self.program.roles.len() as u32 + boundary.0,
+        }
     }
 
-    /// The entry of each end; ends that hold the same share one.
-    fn entries(&mut self) -> Vec<u32> {
+    /// What each path leads to; those that lead to the same share an entry.
+    fn entries(&mut self) -> Vec<(Path, Leads)> {
         let mut known: FxHashMap<Vec<(Body, u32)>, u32> = FxHashMap::default();
         let ends = std::mem::take(&mut self.ends);
-        let mut numbers = Vec::with_capacity(ends.len());
-        for rules in ends {
-            let number = match known.get(&rules) {
-                Some(number) => *number,
-                None => {
-                    let number = self.entry(&rules);
-                    known.insert(rules, number);
-                    number
-                }
+        let mut filed = Vec::with_capacity(ends.len());
+        for (path, rules) in ends {
+            let leads = match rules.as_slice() {
+                [(body, place)] if body.root == Ref::YES => Leads::Rule(*place),
+                _ => Leads::Entry(match known.get(&rules) {
+                    Some(number) => *number,
+                    None => {
+                        let number = self.entry(&rules);
+                        known.insert(rules, number);
+                        number
+                    }
+                }),
             };
-            numbers.push(number);
+            filed.push((path, leads));
         }
-        numbers
+        filed
     }
 
     fn entry(&mut self, rules: &[(Body, u32)]) -> u32 {
@@ -465,25 +455,23 @@ impl<'p> Build<'p> {
         } else {
             (start, end)
         };
-        self.entries.push(Entry { start, end, single_start, single_end });
+        let least = rules.first().map_or(u32::MAX, |(_, place)| *place);
+        let test = match (rules, self.steps.last().and_then(|step| step.root.node())) {
+            ([_], Some(ix)) => OneTest::of(self.diagrams.store.nodes[ix]),
+            _ => None,
+        };
+        self.entries.push(Entry { start, end, single_start, single_end, least, test });
         number
     }
 
     /// The tree, with only those nodes that something refers to.
-    fn finish(self, pairs: Pairs, entries: Vec<u32>, mut bodies: Vec<Ref>) -> Result<Tree, TreeLimit> {
-        let Build {
-            program,
-            order,
-            tests,
-            heads,
-            index,
-            gates,
-            diagrams,
-            entries: all,
-            mut steps,
-            sequenced,
-            ..
-        } = self;
+    fn finish(
+        self,
+        pairs: Pairs,
+        filed: Vec<(Path, Leads)>,
+        mut bodies: Vec<Ref>,
+    ) -> Result<Tree, TreeLimit> {
+        let Build { program, order, tests, heads, diagrams, entries, mut steps, sequenced, .. } = self;
         let nodes = keep_used(diagrams.store.nodes, &mut steps, &mut bodies);
         if nodes.len() > TREE_NODES_MAX {
             return Err(TreeLimit::TreeNodes);
@@ -493,16 +481,16 @@ impl<'p> Build<'p> {
             rules: program.rules.iter().map(rule_text).collect(),
             order: order.to_vec(),
             symbols: heads.symbols,
+            slots: Slots::of(&program.vocabulary, &tests.operands),
             operands: tests.operands,
             atoms: tests.atoms,
             bodies,
             lists: heads.lists,
             nodes,
-            entries: all,
+            entries,
             steps,
+            index: Index::of(filed, 1 + program.roles.len() + program.boundaries.len()),
             shapes: heads.shapes,
-            index: index.finish(&entries),
-            gates,
             roles: program.roles.len() as u32,
             pairs,
             has_scopes: program.vocabulary.has_scopes(),

@@ -13,17 +13,27 @@ mod index;
 mod lower;
 mod node;
 mod request;
+mod resolved;
 mod simplify;
 pub mod stats;
 mod term;
 mod validate;
 pub mod view;
 
-pub use decide::decide;
 pub use lower::{TreeLimit, lower};
 pub use node::{RuleText, Tree};
+pub use resolved::{Link, Resolved};
 
 pub use diagram::Sequenced;
 pub use stats::{Stats, stats};
 #[cfg(test)]
 mod agreement;
+
+use crate::decision::Decision;
+use crate::directory::Directory;
+use crate::request::Question;
+
+/// Resolves a question and decides it, once.
+pub fn decide(tree: &Tree, directory: &Directory, question: &Question) -> Decision {
+    Resolved::new(tree, directory, None, question).decide()
+}

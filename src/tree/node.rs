@@ -6,6 +6,7 @@
 use super::atom::{Atom, Operand};
 use super::diagram::Sequenced;
 use super::index::{Index, Shape};
+use super::term::Slots;
 use crate::check::program::{Home, Vocabulary};
 use crate::source::Span;
 use crate::value::{ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId};
@@ -43,8 +44,6 @@ pub struct Tree {
     pub(super) shapes: Vec<Shape>,
     /// Heads of all gates.
     pub(super) index: Index,
-    /// The policies, then each role's own rules, then each boundary.
-    pub(super) gates: Vec<Gate>,
     /// How many roles there are.
     pub(super) roles: u32,
     /// The (action, kind) pairs of each action.
@@ -53,6 +52,9 @@ pub struct Tree {
     pub(super) has_scopes: bool,
     /// Entries with several steps, and why.
     pub(super) sequenced: Vec<(u32, Sequenced)>,
+    /// Where attributes are found; follows from the vocabulary.
+    #[serde(skip)]
+    pub(super) slots: Slots,
 }
 
 /// What people see of a rule.
@@ -129,6 +131,30 @@ pub(super) struct Entry {
     pub(super) single_start: u32,
     /// Past the last one.
     pub(super) single_end: u32,
+    /// The lowest place of its rules.
+    pub(super) least: u32,
+    /// When there is one rule with one test: that test.
+    pub(super) test: Option<OneTest>,
+}
+
+/// A test that is all there is to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OneTest {
+    /// Index into `atoms`.
+    pub(super) atom: u32,
+    /// What it must say.
+    pub(super) holds: bool,
+}
+
+impl OneTest {
+    /// The test of a node that asks nothing else.
+    pub(super) fn of(node: Node) -> Option<OneTest> {
+        match (node.yes, node.no) {
+            (Ref::YES, Ref::NO) => Some(OneTest { atom: node.atom, holds: true }),
+            (Ref::NO, Ref::YES) => Some(OneTest { atom: node.atom, holds: false }),
+            _ => None,
+        }
+    }
 }
 
 /// A part of an entry.
@@ -143,15 +169,6 @@ pub(super) struct Step {
 impl Step {
     /// Several rules in one diagram.
     pub(super) const MERGED: u32 = u32::MAX;
-}
-
-/// The index roots of the rules of one block.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Gate {
-    /// Denies.
-    pub(super) deny: Option<u32>,
-    /// Allows.
-    pub(super) allow: Option<u32>,
 }
 
 /// A long list in a head, asked as one test.
@@ -321,19 +338,28 @@ impl Tree {
         self.order[place as usize]
     }
 
-    /// The policies' gate.
-    pub(super) fn policies(&self) -> Gate {
-        self.gates.first().copied().unwrap_or_default()
+    /// The block of the policies, as the index numbers blocks.
+    pub(super) const POLICIES: u32 = 0;
+
+    /// The block of a role's own rules.
+    pub(super) fn role(&self, role: RoleId) -> u32 {
+        1 + role.0
     }
 
-    /// The gate of a role's own rules.
-    pub(super) fn role(&self, role: RoleId) -> Gate {
-        let known = role.0 < self.roles;
-        known.then(|| self.gates.get(1 + role.index())).flatten().copied().unwrap_or_default()
+    /// A boundary's block.
+    pub(super) fn boundary(&self, boundary: BoundaryId) -> u32 {
+        1 + self.roles + boundary.0
     }
 
-    /// A boundary's gate.
-    pub(super) fn boundary(&self, boundary: BoundaryId) -> Gate {
-        self.gates.get(1 + self.roles as usize + boundary.index()).copied().unwrap_or_default()
+    /// How many blocks there are.
+    pub(super) fn blocks(&self) -> usize {
+        1 + self.vocabulary.roles.len() + self.vocabulary.boundaries.len()
+    }
+
+    /// Makes what is not stored, in a tree whose stored parts hold together.
+    pub(super) fn make(&mut self) {
+        let blocks = self.blocks();
+        self.index.make(blocks);
+        self.slots = Slots::of(&self.vocabulary, &self.operands);
     }
 }

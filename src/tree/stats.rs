@@ -16,9 +16,9 @@ pub struct Stats {
     pub atoms: usize,
     /// Decision nodes.
     pub nodes: usize,
-    /// Nodes of the index of heads.
+    /// Runs of filings that are looked at together.
     pub index_nodes: usize,
-    /// Places of the index where rules are filed: by pair of action and kind, or by many pairs together.
+    /// Filings of the index: a head with a pair of action and kind, or with many pairs together.
     pub buckets: usize,
     /// Different contents of buckets.
     pub entries: usize,
@@ -40,16 +40,13 @@ pub fn stats(tree: &Tree) -> Stats {
     for (_, why) in &tree.sequenced {
         *sequenced.entry(*why).or_default() += 1;
     }
-    let last_edges = tree.index.edges.len() + tree.index.nodes.iter().filter(|n| n.any.is_some()).count();
-    let roots = tree.gates.iter().flat_map(|gate| [gate.deny, gate.allow]).flatten().count();
     Stats {
         rules: tree.rules.len(),
         names: tree.symbols.len(),
         atoms: tree.atoms.len(),
         nodes: tree.nodes.len(),
         index_nodes: tree.index.nodes.len(),
-        // Each node but the roots has one edge that leads to it; the other edges lead to entries.
-        buckets: (last_edges + roots).saturating_sub(tree.index.nodes.len()) + tree.index.wide.len(),
+        buckets: tree.index.filings.len(),
         entries: tree.entries.len(),
         merged: tree.entries.iter().filter(merged).count(),
         sequenced,
@@ -69,9 +66,7 @@ fn bytes(tree: &Tree) -> usize {
         + of(&tree.nodes)
         + of(&tree.entries)
         + of(&tree.steps)
-        + of(&tree.index.nodes)
-        + of(&tree.index.wide)
         + tree.shapes.iter().map(|shape| of(&shape.0)).sum::<usize>()
-        + tree.index.edges.len() * hash_entry(16)
+        + tree.index.bytes()
         + tree.symbols.len() * (32 + hash_entry(40))
 }

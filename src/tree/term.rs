@@ -6,9 +6,11 @@
 
 use super::atom::Operand;
 use super::request::Asking;
-use crate::check::program::{Attribute, Type};
-use crate::directory::Thing;
-use crate::value::{Cidr, DAY, DURATION_MAX, Entity, EnumId, NameId, RecordId, TIME_MAX, TIME_MIN, Value};
+use crate::check::program::{Attribute, Kind, Provenance, Type, Vocabulary};
+use crate::directory::{Thing, World};
+use crate::value::{
+    Cidr, DAY, DURATION_MAX, Entity, EnumId, KindId, NameId, RecordId, TIME_MAX, TIME_MIN, Value,
+};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
@@ -34,6 +36,134 @@ pub(super) enum Term<'a> {
     List(&'a [u32]),
     /// A record with its type.
     Record(&'a [Option<Value>], Option<RecordId>),
+}
+
+/// Where the attributes of each kind are found, and which operands are read straight from there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots {
+    /// By kind, sorted by name: the slot, and who supplies it.
+    of_kind: Vec<Box<[(NameId, u16, Provenance)]>>,
+    /// By operand.
+    plain: Vec<Plain>,
+}
+
+/// An operand whose value stands somewhere as a [`Value`].
+#[derive(Clone, Copy, Debug)]
+enum Plain {
+    /// An attribute of what is acted on.
+    Resource(NameId),
+    /// An attribute of the account.
+    Account(NameId),
+    /// An entry of the context.
+    Context(u16),
+    /// A literal.
+    Literal,
+    /// None of these.
+    No,
+}
+
+impl Slots {
+    /// The slots of a vocabulary and some operands.
+    pub(super) fn of(vocabulary: &Vocabulary, operands: &[Operand]) -> Slots {
+        let of_kind = |kind: &Kind| {
+            let slots = kind.attributes.iter().zip(0..).map(|(a, slot)| (a.name, slot, a.provenance));
+            let mut slots: Box<[_]> = slots.collect();
+            // Of a name that is there twice the first counts; the sort keeps their order.
+            slots.sort_by_key(|(name, ..)| *name);
+            slots
+        };
+        let plain = |operand: &Operand| match operand {
+            Operand::Literal(_) => Plain::Literal,
+            Operand::Context(slot) => Plain::Context(*slot),
+            Operand::Attribute(of, name) => match operands[*of as usize] {
+                Operand::Resource => Plain::Resource(*name),
+                Operand::Account => Plain::Account(*name),
+                _ => Plain::No,
+            },
+            _ => Plain::No,
+        };
+        Slots {
+            of_kind: vocabulary.kinds.iter().map(of_kind).collect(),
+            plain: operands.iter().map(plain).collect(),
+        }
+    }
+
+    #[inline]
+    fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
+        let slots = self.of_kind.get(kind.index())?;
+        let (_, slot, who) = match slots.len() {
+            0..=8 => slots.iter().find(|(own, ..)| *own == name)?,
+            _ => {
+                slots.get(slots.partition_point(|(own, ..)| *own < name)).filter(|(own, ..)| *own == name)?
+            }
+        };
+        Some((usize::from(*slot), *who))
+    }
+}
+
+/// An operand read where it stands.
+pub(super) enum Read<'a> {
+    /// It has this value.
+    Value(&'a Value),
+    /// It is absent.
+    Absent,
+    /// It does not stand anywhere as a value.
+    Elsewhere,
+}
+
+/// The order of two values of one type. Sets are never compared.
+#[inline]
+pub(super) fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) | (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
+        (Value::String(a), Value::String(b)) => Some(a.as_str().cmp(b.as_str())),
+        _ => Term::of(a, None).order(Term::of(b, None)),
+    }
+}
+
+/// The attributes of a thing that a question is about, found once.
+///
+/// - Law: [`Values::value`] is [`World::attribute`] of that thing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a> {
+    pub(super) kind: KindId,
+    /// What the directory holds; empty if it holds nothing of it.
+    stored: &'a [Option<Value>],
+    /// What the request says.
+    given: &'a [Option<Value>],
+    /// Whether the directory holds it.
+    held: bool,
+    /// Whether it is `any KIND`.
+    any: bool,
+}
+
+impl<'a> Values<'a> {
+    /// The attributes of a thing.
+    pub(super) fn of(world: &World<'a>, thing: Thing<'a>) -> Values<'a> {
+        let stored = match thing {
+            Thing::Entity(entity) => world.directory.stored(world.vocabulary, entity),
+            Thing::Any => None,
+        };
+        Values {
+            kind: world.kind(thing),
+            stored: stored.unwrap_or(&[]),
+            given: world.overlay(thing).map_or(&[], |overlay| &overlay.attributes),
+            held: stored.is_some(),
+            any: thing == Thing::Any,
+        }
+    }
+
+    #[inline]
+    fn value(&self, slot: usize, provenance: Provenance) -> Option<&'a Value> {
+        let given = || self.given.get(slot).and_then(Option::as_ref);
+        let own = || self.stored.get(slot).and_then(Option::as_ref);
+        match (self.held, provenance) {
+            (true, Provenance::Supplied) => given().or_else(own),
+            (true, _) => own(),
+            (false, Provenance::Stored) if !self.any => None,
+            (false, _) => given(),
+        }
+    }
 }
 
 impl<'a> Term<'a> {
@@ -116,17 +246,17 @@ impl<'a> Term<'a> {
     }
 }
 
-impl<'a> Asking<'a> {
+impl<'a> Asking<'_, 'a> {
     /// What a term is; `None` when it is absent.
     pub(super) fn term(&self, operand: u32) -> Option<Term<'a>> {
-        let vocabulary = self.world.vocabulary;
-        let question = self.world.question;
+        let vocabulary = self.world().vocabulary;
+        let question = self.world().question;
         match &self.tree.operands[operand as usize] {
             Operand::Literal(value) => Some(Term::of(value, None)),
-            Operand::Account => Some(Term::Thing(Thing::Entity(self.account))),
+            Operand::Account => Some(Term::Thing(Thing::Entity(self.asker.entity))),
             Operand::Resource => Some(Term::Thing(self.resource())),
             Operand::Scope => {
-                let scope = self.world.directory.scopes.get(question.scope?.index())?;
+                let scope = self.world().directory.scopes.get(question.scope?.index())?;
                 Some(Term::Thing(Thing::Entity(&scope.entity)))
             }
             Operand::Context(slot) => {
@@ -139,11 +269,15 @@ impl<'a> Asking<'a> {
                 let slot = slot_of(properties, *name)?;
                 Some(Term::declared(question.properties.get(slot)?.as_ref()?, properties.get(slot)))
             }
-            Operand::Variable(depth) => self.variables.get(usize::from(*depth))?.get(),
-            Operand::Attribute(of, name) => self.attribute(self.term(*of)?, *name),
+            Operand::Variable(depth) => self.variable(*depth),
+            Operand::Attribute(of, name) => match self.tree.slots.plain[operand as usize] {
+                Plain::Resource(name) => self.own(&self.resolved.resource, name),
+                Plain::Account(name) => self.own(&self.asker.values, name),
+                _ => self.attribute(self.term(*of)?, *name),
+            },
             Operand::Parent(of, kind) => match self.term(*of)? {
                 Term::Thing(thing) => {
-                    let parent = self.world.parent(thing).filter(|parent| parent.kind == *kind)?;
+                    let parent = self.world().parent(thing).filter(|parent| parent.kind == *kind)?;
                     Some(Term::Thing(Thing::Entity(parent)))
                 }
                 _ => None,
@@ -179,17 +313,50 @@ impl<'a> Asking<'a> {
         })
     }
 
+    /// What an operand is, if that stands somewhere as a value.
+    #[inline]
+    pub(super) fn read(&self, operand: u32) -> Read<'a> {
+        let of = |values: &Values<'a>, name| {
+            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
+            values.value(slot, provenance)
+        };
+        let value = match self.tree.slots.plain[operand as usize] {
+            Plain::Resource(name) => of(&self.resolved.resource, name),
+            Plain::Account(name) => of(&self.asker.values, name),
+            Plain::Context(slot) => {
+                self.world().question.context.get(usize::from(slot)).and_then(Option::as_ref)
+            }
+            Plain::Literal => match &self.tree.operands[operand as usize] {
+                Operand::Literal(value) => Some(value),
+                _ => None,
+            },
+            Plain::No => return Read::Elsewhere,
+        };
+        value.map_or(Read::Absent, Read::Value)
+    }
+
+    /// An attribute of what is acted on, or of the account.
+    fn own(&self, of: &Values<'a>, name: NameId) -> Option<Term<'a>> {
+        let (slot, provenance) = self.tree.slots.find(of.kind, name)?;
+        let value = of.value(slot, provenance)?;
+        if !matches!(value, Value::Set(_) | Value::Record(_)) {
+            return Some(Term::of(value, None));
+        }
+        let declarations = &self.world().vocabulary.kinds.get(of.kind.index())?.attributes;
+        Some(Term::declared(value, declarations.get(slot)))
+    }
+
     fn attribute(&self, of: Term<'a>, name: NameId) -> Option<Term<'a>> {
-        let vocabulary = self.world.vocabulary;
+        let vocabulary = self.world().vocabulary;
         match of {
             Term::Thing(thing) => {
-                let value = self.world.attribute(thing, name)?;
+                let value = self.world().attribute(thing, name)?;
                 if !matches!(value, Value::Set(_) | Value::Record(_)) {
                     return Some(Term::of(value, None));
                 }
                 let kind = match thing {
                     Thing::Entity(entity) => entity.kind,
-                    Thing::Any => self.world.question.resource.kind,
+                    Thing::Any => self.world().question.resource.kind,
                 };
                 let declarations = &vocabulary.kinds.get(kind.index())?.attributes;
                 Some(Term::declared(

@@ -4,8 +4,9 @@
 //!      one test can cost is bounded; so deciding, rendering and counting neither panic nor loop.
 
 use super::atom::{Atom, Operand};
+use super::index::{End, Filing, Leads};
 use super::lower::EXPANSION_DEPTH_MAX;
-use super::node::{HeadList, Named, Pairs, Ref, Step, Token, Tree};
+use super::node::{HeadList, Named, OneTest, Pairs, Ref, Step, Token, Tree};
 use super::request::QUANTIFIER_DEPTH_MAX;
 use crate::check::program::{Attribute, Home, Sort, Type, Vocabulary};
 use crate::source::{Sources, Span};
@@ -112,7 +113,6 @@ fn rules(sources: &Sources, tree: &Tree) -> Result<(), Wrong> {
         ensure(home && span_ok(sources, count, rule.span), "a rule")?;
     }
     ensure(tree.roles as usize == v.roles.len(), "the roles")?;
-    ensure(tree.gates.len() == 1 + v.roles.len() + v.boundaries.len(), "the blocks")?;
     ensure(tree.pairs == Pairs::of(v), "the actions' kinds")?;
     ensure(tree.has_scopes == v.has_scopes(), "the scopes")
 }
@@ -277,7 +277,14 @@ fn entries(tree: &Tree) -> Result<(), Wrong> {
     for entry in &tree.entries {
         let ranges = [(entry.start, entry.end), (entry.single_start, entry.single_end)];
         let holds = ranges.iter().all(|(start, end)| start <= end && (*end as usize) <= tree.steps.len());
-        ensure(holds, "an entry")?;
+        let [from, to] = [entry.start, entry.end].map(|at| at as usize);
+        let one = match &tree.steps.get(from..to) {
+            Some([step]) if step.place == entry.least => {
+                step.root.node().and_then(|ix| OneTest::of(tree.nodes[ix]))
+            }
+            _ => None,
+        };
+        ensure(holds && (entry.test.is_none() || entry.test == one), "an entry")?;
     }
     ensure(
         tree.sequenced.iter().all(|(entry, _)| (*entry as usize) < tree.entries.len()),
@@ -286,40 +293,30 @@ fn entries(tree: &Tree) -> Result<(), Wrong> {
 }
 
 fn index(tree: &Tree) -> Result<(), Wrong> {
-    const LAST: u8 = 3;
-    let nodes = &tree.index.nodes;
-    let mut levels: Vec<Option<u8>> = vec![None; nodes.len()];
-    for root in tree.gates.iter().flat_map(|gate| [gate.deny, gate.allow]).flatten() {
-        let level = levels.get_mut(root as usize).ok_or("a block's rules")?;
-        *level = Some(0);
+    let (blocks, filings) = (tree.blocks(), &tree.index.filings);
+    let mut before: Option<(u32, Token)> = None;
+    let mut from = 0;
+    for head in &tree.index.heads {
+        let this = (head.gate, head.who);
+        ensure((head.gate as usize) < blocks && token_ok(tree, head.who), "a head of the index")?;
+        ensure(before.is_none_or(|before| before < this), "the order of the index")?;
+        let own = filings.get(from as usize..head.end as usize).filter(|own| !own.is_empty());
+        let own = own.ok_or("the filings of a head")?;
+        ensure(own.iter().all(|filing| filing_ok(tree, filing)), "a filing")?;
+        ensure(own.is_sorted_by_key(Filing::order), "the order of filings")?;
+        (before, from) = (Some(this), head.end);
     }
-    let edges = tree.index.edges.sorted();
-    let mut at = 0;
-    for (ix, node) in nodes.iter().enumerate() {
-        let level = levels[ix].ok_or("the index has a part that nothing leads to")?;
-        let here = edges[at..].iter().take_while(|(parent, ..)| *parent as usize == ix).count();
-        let children = &edges[at..at + here];
-        at += here;
-        if level == LAST {
-            let pairs = tree.pairs.kinds.len();
-            let holds = children
-                .iter()
-                .all(|(_, pair, entry)| (*pair as usize) < pairs && (*entry as usize) < tree.entries.len());
-            let wide = node.wide_start <= node.wide_end && (node.wide_end as usize) <= tree.index.wide.len();
-            ensure(holds && wide && node.any.is_none(), "an end of the index")?;
-            continue;
-        }
-        ensure(children.iter().all(|(_, token, _)| token_ok(tree, Token(*token))), "a token of the index")?;
-        for child in node.any.into_iter().chain(children.iter().map(|(.., child)| *child)) {
-            ensure(child as usize > ix, "the index leads back")?;
-            let below = levels.get_mut(child as usize).ok_or("the index leads nowhere")?;
-            ensure(below.is_none_or(|below| below == level + 1), "the levels of the index")?;
-            *below = Some(level + 1);
-        }
-    }
-    ensure(at == edges.len(), "an edge of the index")?;
-    let wide = |w: &super::index::Wide| {
-        (w.shape as usize) < tree.shapes.len() && (w.entry as usize) < tree.entries.len()
+    ensure(from as usize == filings.len(), "a filing that no head has")
+}
+
+fn filing_ok(tree: &Tree, filing: &Filing) -> bool {
+    let pairs = match filing.filed.end() {
+        End::Pair(pair) => (pair as usize) < tree.pairs.kinds.len(),
+        End::Shape(shape) => (shape as usize) < tree.shapes.len(),
     };
-    ensure(tree.index.wide.iter().all(wide), "an entry for many actions")
+    let leads = match filing.then.leads() {
+        Leads::Rule(place) => (place as usize) < tree.rules.len(),
+        Leads::Entry(entry) => (entry as usize) < tree.entries.len(),
+    };
+    pairs && leads && token_ok(tree, filing.at) && token_ok(tree, filing.what)
 }

@@ -5,6 +5,7 @@
 //!      a node asks, down to leaves that name the determining rule.
 
 use super::atom::{Atom, Comparison, Operand};
+use super::index::Leads;
 use super::node::{HeadList, Named, Ref, Step, Token, Tree};
 use crate::value::{
     ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId, Value, WEEKDAYS, show_time,
@@ -61,45 +62,45 @@ pub enum Branch {
 }
 
 /// A tree made ready for reading.
+#[derive(Clone, Copy)]
 pub struct View<'a> {
     tree: &'a Tree,
-    edges: Vec<(u32, u32, u32)>,
 }
 
 impl<'a> View<'a> {
     /// Makes a tree ready.
     pub fn new(tree: &'a Tree) -> View<'a> {
-        View { tree, edges: tree.index.edges.sorted() }
+        View { tree }
     }
 
     /// The heads of a block that concern an action on a kind: denies first, in the order of the index.
     pub fn heads(&self, block: Block, action: ActionId, kind: KindId) -> Vec<Head> {
         let tree = self.tree;
         let gate = match block {
-            Block::Policies => tree.policies(),
+            Block::Policies => Tree::POLICIES,
             Block::Role(role) => tree.role(role),
             Block::Boundary(boundary) => tree.boundary(boundary),
         };
-        let mut heads = Vec::new();
-        let Some(pair) = tree.pairs.number(action, kind) else { return heads };
-        for (effect, root) in [(Effect::Deny, gate.deny), (Effect::Allow, gate.allow)] {
-            let whos = root.into_iter().flat_map(|root| self.children(root));
-            let places =
-                whos.flat_map(|(who, at)| self.children(at).map(move |(place, at)| (who, place, at)));
-            let things = places.flat_map(|(who, place, at)| {
-                self.children(at).map(move |(thing, at)| (who, place, thing, at))
-            });
-            for (who, place, thing, last) in things {
-                let entries = tree.entries_at(last, pair).map(|entry| tree.entries[entry as usize]);
-                heads.extend(entries.map(|entry| Head {
-                    effect,
-                    who: tree.show_token(who, "anyone"),
-                    at: tree.show_token(place, ""),
-                    what: tree.show_token(thing, &tree.vocabulary.kind(kind).name),
-                    root: tree.step(entry.start, entry.end),
-                }));
-            }
-        }
+        let Some(pair) = tree.pairs.number(action, kind) else { return Vec::new() };
+        let filings =
+            tree.index.of_gate(gate).flat_map(|(who, filings)| filings.iter().map(move |f| (who, f)));
+        let concern = filings.filter(|(_, filing)| filing.filed.covers(pair, &tree.shapes));
+        let mut heads: Vec<Head> = concern
+            .map(|(who, filing)| Head {
+                effect: filing.filed.effect(),
+                who: tree.show_token(who, "anyone"),
+                at: tree.show_token(filing.at, ""),
+                what: tree.show_token(filing.what, &tree.vocabulary.kind(kind).name),
+                root: match filing.then.leads() {
+                    Leads::Rule(place) => NodeId { at: Ref::leaf(place), step: u32::MAX, end: 0 },
+                    Leads::Entry(entry) => {
+                        let entry = tree.entries[entry as usize];
+                        tree.step(entry.start, entry.end)
+                    }
+                },
+            })
+            .collect();
+        heads.sort_by_key(|head| std::cmp::Reverse(head.effect));
         heads
     }
 
@@ -107,23 +108,9 @@ impl<'a> View<'a> {
     pub fn branch(&self, id: NodeId) -> Branch {
         self.tree.branch(id)
     }
-
-    fn children(&self, at: u32) -> impl Iterator<Item = (Token, u32)> + '_ {
-        let start = self.edges.partition_point(|(parent, ..)| *parent < at);
-        let own = self.edges[start..].iter().take_while(move |(parent, ..)| *parent == at);
-        let any = self.tree.index.nodes[at as usize].any.map(|child| (Token::ANY, child));
-        any.into_iter().chain(own.map(|(_, token, child)| (Token(*token), *child)))
-    }
 }
 
 impl Tree {
-    fn entries_at(&self, last: u32, pair: u32) -> impl Iterator<Item = u32> + '_ {
-        let node = self.index.nodes[last as usize];
-        let wide = &self.index.wide[node.wide_start as usize..node.wide_end as usize];
-        let wide = wide.iter().filter(move |w| self.shapes[w.shape as usize].contains(pair)).map(|w| w.entry);
-        self.index.edges.get(last, pair).into_iter().chain(wide)
-    }
-
     /// The first node of a step; past the last one, the leaf that no rule matches.
     fn step(&self, step: u32, end: u32) -> NodeId {
         match self.steps.get(step as usize).filter(|_| step < end) {

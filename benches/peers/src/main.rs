@@ -50,7 +50,8 @@ fn row(size: usize, with_peers: bool) -> Row {
     let world = World::new(size);
     let expected: Vec<bool> = world.requests.iter().map(|r| world.plain(r) == Some(Effect::Allow)).collect();
     eprintln!("{size} rules, {} % allowed", expected.iter().filter(|e| **e).count() * 100 / expected.len());
-    let ours = ours::Ours::new(&world);
+    let prepared = ours::Prepared::new(&world);
+    let ours = prepared.resolved();
     let plain = |n: usize| world.plain(&world.requests[n]) == Some(Effect::Allow);
     check("policyc", &expected, |n| ours.decide(n));
     let [probe, decided, plain] =

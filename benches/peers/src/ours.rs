@@ -3,29 +3,39 @@
 use crate::allocator;
 use crate::measure::median;
 use crate::world::{REQUESTS, World};
-use policyc::{Directory, PolicySet, Question, check, syntax, tree};
+use policyc::{Directory, PolicySet, Question, Resolved, check, syntax, tree};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// A set, a directory, requests.
-pub struct Ours {
+pub struct Prepared {
     set: PolicySet,
     directory: Directory,
     questions: Vec<Question>,
 }
 
-impl Ours {
-    pub fn new(world: &World) -> Ours {
+/// The requests resolved.
+pub struct Ours<'a>(Vec<Resolved<'a>>);
+
+impl Prepared {
+    pub fn new(world: &World) -> Prepared {
         let set = world.set();
         let directory = world.directory(&set);
         let questions = world.questions(&set, &directory);
-        Ours { set, directory, questions }
+        Prepared { set, directory, questions }
     }
 
+    pub fn resolved(&self) -> Ours<'_> {
+        let link = self.set.link(&self.directory);
+        Ours(self.questions.iter().map(|q| self.set.resolve(&self.directory, Some(&link), q)).collect())
+    }
+}
+
+impl Ours<'_> {
     #[inline]
     pub fn decide(&self, n: usize) -> bool {
-        self.set.decide(&self.directory, &self.questions[n]).is_allow()
+        self.0[n].decide().is_allow()
     }
 
     /// Requests for memory per decision.

@@ -32,6 +32,7 @@ pub const OPS: &[Op] = &[
         "Mints a key; its token is in the answer and nowhere else",
         &[
             must("account", Ty::Ref(ACCOUNTS), "whose it is"),
+            may("id", Ty::Id, "an id of its own, to find it by"),
             may("scope", Ty::Place, "the path it reaches down from; the account's home if left out"),
             may("boundaries", Ty::Names, "boundaries of the active policy set"),
             may("policy", Ty::Text(4096), "rules of its own: the body of a boundary"),
@@ -74,7 +75,7 @@ fn mint(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     }
     super::place(change, Some(&scope))?;
     let mut body = Fields::new();
-    set(&mut body, input, &["account", "boundaries", "policy", "networks", "title", "mfa"]);
+    set(&mut body, input, &["account", "id", "boundaries", "policy", "networks", "title", "mfa"]);
     let ends = end(change, input, &account)?;
     if let Some(ends) = ends {
         body.insert("expires_at".into(), show_time(ends).into());
@@ -85,7 +86,7 @@ fn mint(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let minted = new_token(&input.peppers, holder);
     stamp(&mut body, &minted);
     let mut key = change.object(Kind::Credential, "", &account.scope, body);
-    key.name.clone_from(&key.uid);
+    key.name = input.text("id").unwrap_or(&key.uid).to_owned();
     key.refs = vec![("account".into(), account.uid)];
     let mut shown = change.put(&permit, key)?.show();
     shown["can_do_now"] = warnings;

@@ -78,8 +78,9 @@ fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
 fn may_lift(change: &mut Change<'_>, group: &str) -> Result<(), Problem> {
     let org = change.org()?;
     let directory = &org.own.directory;
-    let within = directory.group(group).map(|ix| directory.groups[ix.index()].within.clone());
-    let ids = within.into_iter().flatten().map(|(g, _)| directory.groups[g.index()].id.to_string());
+    let within = directory.group(group).map(|ix| &directory.groups[ix.index()].within);
+    let all = within.into_iter().flat_map(|w| w.iter());
+    let ids = all.map(|(g, _)| directory.groups[g.index()].id.to_string());
     let named: Vec<String> = ids.filter(|id| org.named.contains(&("group".to_owned(), id.clone()))).collect();
     named.iter().try_for_each(|id| change.permit("grant", On::Group(id)).map(|_| ()))
 }

@@ -88,7 +88,8 @@ fn upload(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut body = Fields::new();
     set(&mut body, input, &["files", "note"]);
     let mut version = change.object(Kind::PolicySet, "", &root.name, body);
-    version.name.clone_from(&version.uid);
+    version.name = format!("v{}", count(change)? + 1);
+    version.body.insert("id".into(), version.name.as_str().into());
     let checked = check(&files_of(&version), change.at);
     if checked.errors > 0 {
         let detail = format!("{} errors: mend them and upload again", checked.errors);
@@ -98,6 +99,14 @@ fn upload(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let body =
         json!({ "uid": stored.uid, "diagnostics": checked.diagnostics, "files": files_of(&stored).len() });
     Ok(Reply::created(body))
+}
+
+/// How many versions there are.
+fn count(change: &mut Change<'_>) -> Result<usize, Problem> {
+    let org = change.org.clone();
+    let mut found = 0;
+    change.tx.each(&org, &[Kind::PolicySet], &mut |_| found += 1)?;
+    Ok(found)
 }
 
 fn activate(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
@@ -113,7 +122,7 @@ fn activate(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     root.body.insert("policy_set".into(), version.uid.as_str().into());
     change.put(&permit, root)?;
     Ok(Reply::ok(json!({
-        "active": version.uid, "before": state.active, "warnings": prepared.warnings,
+        "active": version.name, "uid": version.uid, "before": state.active, "warnings": prepared.warnings,
     })))
 }
 

@@ -68,7 +68,7 @@ fn tell(name: &str, answer: &Value) {
     }
     match name {
         "check" => println!("{} errors, {} warnings", answer["errors"], answer["warnings"]),
-        "upload" => println!("uploaded {}", show::word(&answer["uid"])),
+        "upload" => println!("uploaded {}", show::word(&answer["id"])),
         "activate" | "rollback" => println!("in force: {}", show::word(&answer["active"])),
         "test" => {
             println!(
