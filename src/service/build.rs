@@ -419,7 +419,7 @@ impl<'a> Work<'a> {
         let living = self.living;
         for link in living.of(Kind::Link) {
             let until = link.time("until").unwrap_or(FOREVER);
-            if until <= self.now || link.text("consented_by").is_none() {
+            if until <= self.now || link.reference("consented_by").is_none() {
                 continue;
             }
             let (Some(agent), Some(behind)) = (self.entity(link, "agent"), self.entity(link, "for")) else {

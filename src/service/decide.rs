@@ -28,8 +28,8 @@ pub enum Client {
     None,
     /// Whoever presented this key to the caller.
     Key(Box<Caller>),
-    /// Whoever it was, its key isn't live.
-    Refused(KeyRefusal),
+    /// Whoever it was, its key, with this public id, isn't live.
+    Refused(KeyRefusal, String),
 }
 
 /// What a request to decide brings.
@@ -147,14 +147,14 @@ fn compose(asking: &Asking<'_>, json: Json<'_>) -> Result<(String, Subject<'stat
         (_, true) => {
             return Err(Problem::field("account", "leave it out: the client's key says who it is"));
         }
-        (Client::Key(_) | Client::Refused(_), false) => Subject::Named,
+        (Client::Key(_) | Client::Refused(..), false) => Subject::Named,
         (Client::None, false) => Subject::Own,
     };
     if !named {
         let account = match asking.client {
             Client::Key(client) => client.account.as_ref(),
             Client::None => asking.caller.account.as_ref(),
-            Client::Refused(_) => None,
+            Client::Refused(..) => None,
         };
         if let Some(account) = account {
             let account = json!({ "kind": account.kind.wire(), "id": account.id });
@@ -194,11 +194,11 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         (_, other) => other,
     };
     let org = asking.org;
-    if let Client::Refused(why) = asking.client {
+    if let Client::Refused(why, key_id) = asking.client {
         if !may(asking, "ask", &org.id) {
             return Err(forbidden());
         }
-        return Ok(refused_key(&parts, *why));
+        return Ok(refused_key(&parts, *why, key_id));
     }
     let own = matches!(subject, Subject::Own);
     let resolved = resolve(asking, &text, &subject);
@@ -261,7 +261,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
 }
 
 /// The answer about a client whose key isn't live: a denial, recorded like any other.
-fn refused_key(parts: &Parts, why: KeyRefusal) -> Answered {
+fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
     let event = new_uid("ev");
     let shown = json!({
         "decision": "deny", "rule": null, "refused_by": "credential", "because": ["the client's key is not live"],
@@ -269,6 +269,7 @@ fn refused_key(parts: &Parts, why: KeyRefusal) -> Answered {
     });
     let mut inputs = inputs(parts);
     inputs.insert("credential".to_owned(), Fact::from(why.word()));
+    inputs.insert("key_id".to_owned(), Fact::from(key_id));
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),

@@ -60,8 +60,8 @@ pub fn role(org: &OrgState, caller: &Caller, role: &str, at: Where<'_>, until: i
     let reaches = caller.key.scope.as_deref().is_some_and(|scope| covers(scope, place))
         && account.home.is_some_and(|home| covers(path_of(home), place));
     let fits = |b: &Binding| gives(vocabulary, b, wanted, until) && there(b, place, at, vocabulary, path_of);
-    let groups = account.groups().iter().filter(|(_, ends)| *ends >= until);
-    let through = groups.flat_map(|(g, _)| &directory.groups[g.index()].bindings);
+    let groups = account.groups().filter(|(_, ends)| *ends >= until);
+    let through = groups.flat_map(|(g, _)| directory.groups[g.index()].bindings.iter());
     let kind = account.entity.kind;
     let everyone = directory.kind_bindings.iter().filter(|(k, _)| *k == kind).map(|(_, b)| b);
     reaches && account.bindings.iter().chain(through).chain(everyone).any(fits)
@@ -95,7 +95,7 @@ pub fn group(org: &OrgState, caller: &Caller, group: &str, until: i64) -> bool {
     let Some(account) = unbounded(org, caller, until) else { return false };
     let everywhere = caller.key.scope.as_deref() == Some(org.id.as_str())
         && account.home.is_some_and(|home| directory.scopes[home.index()].entity.id == org.id);
-    everywhere && account.groups().iter().any(|(g, ends)| *g == ix && *ends >= until)
+    everywhere && account.groups().any(|(g, ends)| g == ix && ends >= until)
 }
 
 /// Whether the caller is this account, or in this group.

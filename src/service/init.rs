@@ -55,7 +55,7 @@ pub fn first(store: &dyn Store, peppers: &Peppers, organization: &str, owner: &s
     let mut tx = store.writer().map_err(|e| e.to_string())?;
     tx.begin().map_err(|e| e.to_string())?;
     let change = |tx: &mut dyn super::store::Write,
-                      what: &mut dyn FnMut(&mut Change<'_>) -> Result<(), Problem>| {
+                  what: &mut dyn FnMut(&mut Change<'_>) -> Result<(), Problem>| {
         let mut change = Change {
             tx,
             org: String::new(),

@@ -129,8 +129,8 @@ pub fn standing(org: &OrgState, kind: &str, id: &str) -> (Vec<String>, Vec<Strin
     let entity = vocabulary.kind_by_wire(kind).map(|kind| crate::Entity { kind, id: id.into() });
     let Some(account) = entity.and_then(|e| side.directory.account(&e)) else { return Default::default() };
     let account = &side.directory.accounts[account.index()];
-    let groups: Vec<_> = account.groups().iter().map(|(g, _)| &side.directory.groups[g.index()]).collect();
-    let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| &g.bindings));
+    let groups: Vec<_> = account.groups().map(|(g, _)| &side.directory.groups[g.index()]).collect();
+    let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| g.bindings.iter()));
     let mut roles: Vec<String> =
         bindings.map(|b| vocabulary.roles[b.role.0 as usize].wire.to_string()).collect();
     roles.sort();

@@ -96,8 +96,7 @@ fn upload(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         return Err(refused("the policy set doesn't check", detail, "diagnostics", checked.diagnostics));
     }
     let stored = change.put(&permit, version)?;
-    let body =
-        json!({ "uid": stored.uid, "diagnostics": checked.diagnostics, "files": files_of(&stored).len() });
+    let body = json!({ "id": stored.name, "uid": stored.uid, "diagnostics": checked.diagnostics, "files": files_of(&stored).len() });
     Ok(Reply::created(body))
 }
 

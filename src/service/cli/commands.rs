@@ -205,6 +205,36 @@ fn change(client: &Client, op: &Op, which: &str, found: &ArgMatches, json: bool)
         })?;
         answer["token"] = format!("written to {out}").into();
     }
-    tell(&answer, json);
+    if json {
+        println!("{answer}");
+    } else {
+        told(op, which, &answer);
+    }
     Ok(0)
+}
+
+/// What was done, in a line; a token, if one was made.
+fn told(op: &Op, which: &str, answer: &Value) {
+    let done = match verb(op) {
+        "create" => "created",
+        "update" => "updated",
+        "delete" => "deleted",
+        "disable" => "disabled",
+        "enable" => "enabled",
+        "undelete" => "brought back, disabled:",
+        "rotate" => "rotated",
+        "revoke" => "revoked",
+        "consent" => "consented to",
+        _ => return show::thing(answer),
+    };
+    let one = Kind::of_collection(op.collection).map_or(op.collection, Kind::wire).replace('_', " ");
+    let names = [&answer["path"], &answer["id"]];
+    let name = names.into_iter().find_map(Value::as_str).unwrap_or(if which.is_empty() { "" } else { which });
+    let name = if name.is_empty() { answer["uid"].as_str().unwrap_or_default() } else { name };
+    println!("{done} {one} {}", crate::visible(name));
+    for field in ["token", "expires_at", "overlap_until"] {
+        if let Some(text) = answer[field].as_str() {
+            println!("  {field}: {text}");
+        }
+    }
 }

@@ -107,12 +107,19 @@ fn records(client: &Client, name: &str, log: &str, found: &ArgMatches) -> Done {
 /// A record in one line for each thing it is about.
 fn line(item: &Value) {
     let record = &item["record"];
+    let body = &record["body"];
     let sealed = |field: &str| {
         let personal = item["personal"].as_array().into_iter().flatten();
         let found = personal.into_iter().find(|p| p["field"] == field);
         found.map_or("(sealed)".to_owned(), |p| show::word(&p["value"]))
     };
     let who = match &record["account"] {
+        Value::Null if body["decided"].is_object() => {
+            match &body["decided"]["decisions"][0]["inputs"]["key_id"] {
+                Value::Null => "nobody known".to_owned(),
+                id => format!("whoever has key id {}", show::word(&id["plain"])),
+            }
+        }
         Value::Null => "the host".to_owned(),
         account => {
             let id = account["id"]["plain"].as_str().map_or_else(|| sealed("account.id"), str::to_owned);
@@ -120,7 +127,6 @@ fn line(item: &Value) {
         }
     };
     let head = format!("{} {} {who}", item["number"], show::word(&record["time"]));
-    let body = &record["body"];
     for change in body["changed"]["changes"].as_array().into_iter().flatten() {
         println!(
             "{head}: {} {} {}",

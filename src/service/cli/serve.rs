@@ -55,6 +55,7 @@ pub fn serve_command() -> Command {
         .arg(
             Arg::new("listen")
                 .long("listen")
+                .env("POLICYD_LISTEN")
                 .default_value("127.0.0.1:7621")
                 .help("The address to listen on"),
         )

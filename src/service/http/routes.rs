@@ -7,7 +7,7 @@
 use super::requests::Seen;
 use super::{Answer, Server, query};
 use crate::service::api::{self, Input, Op, View};
-use crate::service::authn::{authenticate, bearer};
+use crate::service::authn::{KeyRefusal, authenticate, bearer};
 use crate::service::change::{Reply, RequestFacts};
 use crate::service::decide::{self, Asking, Client};
 use crate::service::fields::{self, Ty, must};
@@ -85,15 +85,16 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
     let client = match &seen.client {
         None => Client::None,
         Some((header, ip)) => {
-            let found = bearer(Some(&format!("Bearer {header}"))).and_then(|token| {
-                let ip = ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
-                authenticate(&service.memory, &service.peppers, &token, ip, seen.now)
-            });
+            let token = bearer(Some(&format!("Bearer {header}")));
+            let known = token.as_ref().map(|t| t.key_id.clone()).unwrap_or_default();
+            let ip = ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+            let found =
+                token.and_then(|token| authenticate(&service.memory, &service.peppers, &token, ip, seen.now));
             match found {
                 // A key of another organization is nobody's here.
                 Ok(client) if client.key.org == org.uid => Client::Key(Box::new(client)),
-                Ok(_) => Client::Refused(crate::service::authn::KeyRefusal::Unknown),
-                Err(why) => Client::Refused(why),
+                Ok(_) => Client::Refused(KeyRefusal::Unknown, String::new()),
+                Err(why) => Client::Refused(why, known),
             }
         }
     };
