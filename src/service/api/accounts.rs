@@ -11,6 +11,7 @@ use crate::service::fields::{Field, Ty, may, must};
 use crate::service::holding::{covers, is};
 use crate::service::object::{Fields, Kind, Object};
 use crate::service::problem::Problem;
+use unicode_normalization::UnicodeNormalization;
 
 const OWNERS: &[Kind] = &[Kind::User, Kind::Group];
 const HOME: Field = may("home", Ty::Place, "the path it reaches down from; the organization if left out");
@@ -66,7 +67,7 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     let home = place(change, input.text("home"))?;
     let permit = change.permit("create_account", at(&home))?;
     let id = input.must("id")?.to_owned();
-    never_respelt(change, kind, &id)?;
+    never_respelt(change, kind, &id, "")?;
     named_by_rules(change, kind.wire(), &id, &home)?;
     let mut body = Fields::new();
     set(&mut body, input, &["id", "title", "purpose", "owner", "expires_at", "attributes"]);
@@ -74,6 +75,9 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     body.insert("status".into(), "active".into());
     let mut account = change.object(kind, &id, &home.name, body);
     account.refs = vec![("scope".into(), home.uid.clone())];
+    if kind == Kind::User {
+        account.refs.push(("spelling".into(), spelling(&id)));
+    }
     if input.has("attributes") {
         grant_at(change, &home)?;
     }
@@ -92,26 +96,28 @@ fn grant_at(change: &mut Change<'_>, place: &Object) -> Result<(), Problem> {
     change.permit("grant", at(place)).map(|_| ())
 }
 
-/// A user who was ever known here doesn't come back under a spelling that looks the same.
-fn never_respelt(change: &mut Change<'_>, kind: Kind, id: &str) -> Result<(), Problem> {
+/// What a user's id is known by, however it is spelt: never given to another, not even after he is deleted.
+pub(super) fn spelling(id: &str) -> String {
+    let plain: String = id.nfkc().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace()).collect();
+    format!("~user {plain}")
+}
+
+/// A user who was ever known here doesn't come back, in this or in another spelling.
+fn never_respelt(change: &mut Change<'_>, kind: Kind, id: &str, own: &str) -> Result<(), Problem> {
     if kind != Kind::User {
         return Ok(());
     }
-    let plain = |text: &str| text.trim().to_lowercase();
-    let wanted = plain(id);
-    let mut after = String::new();
-    let mut twin = None;
-    loop {
-        let page = change.tx.list(&change.org.clone(), Kind::User, &after, 500)?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.uid);
-        twin = twin.or_else(|| page.iter().find(|u| plain(&u.name) == wanted).map(|u| u.name.clone()));
-    }
-    match twin {
-        Some(twin) if twin != id => Err(Problem::conflict(format!(
-            "user \"{twin}\" is there: ids that differ in case or space only are refused"
+    let org = change.org.clone();
+    let twins = change.tx.ever_referring(&org, &spelling(id))?;
+    match twins.iter().find(|t| t.uid != own) {
+        Some(twin) if twin.deleted.is_some() => Err(Problem::conflict(
+            "a deleted user had this id, or one that differs in spelling only: undelete him, or take another id",
+        )),
+        Some(twin) => Err(Problem::conflict(format!(
+            "user \"{}\" is there: ids that are the same or differ in spelling only are refused",
+            twin.name
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -187,7 +193,7 @@ fn undelete(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply,
     if account.deleted.is_some_and(|at| at + UNDELETE_MICROS < change.at) {
         return Err(Problem::conflict("it was deleted more than 30 days ago"));
     }
-    never_respelt(change, kind, &account.name)?;
+    never_respelt(change, kind, &account.name, &account.uid)?;
     named_by_rules(change, kind.wire(), &account.name.clone(), &home)?;
     account.deleted = None;
     account.body.insert("status".into(), "disabled".into());

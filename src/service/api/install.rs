@@ -4,6 +4,7 @@
 //! Out:   organizations; the first key of each, shown once.
 //! Law:   an installation key has no account in any organization: no right of theirs can come to it.
 
+use super::accounts::spelling;
 use super::{Input, Op, op};
 use crate::service::authn::mint;
 use crate::service::change::{Change, Reply};
@@ -68,7 +69,7 @@ pub fn new_organization(
     let root = change.put(permit, root)?;
     let body = fields(json!({ "id": owner, "home": id, "status": "active" }));
     let mut user = change.object(Kind::User, owner, id, body);
-    user.refs = vec![("scope".into(), root.uid.clone())];
+    user.refs = vec![("scope".into(), root.uid.clone()), ("spelling".into(), spelling(owner))];
     let user = change.put(permit, user)?;
     let body = fields(json!({
         "holder": { "kind": "user", "id": owner }, "role": "policyd/owner", "scope": id,

@@ -86,6 +86,8 @@ pub trait Read {
     fn list(&mut self, org: &str, kind: Kind, after: &str, limit: usize) -> Stored<Vec<Object>>;
     /// Living objects with a field that names this uid.
     fn referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>>;
+    /// The same, deleted ones too.
+    fn ever_referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>>;
     /// Calls `see` with every living object of these kinds.
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()>;
     /// Changes of an organization after this number.

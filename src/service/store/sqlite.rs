@@ -151,6 +151,14 @@ impl Read for Db {
         self.objects(&sql, [org, uid])
     }
 
+    fn ever_referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>> {
+        let sql = format!(
+            "SELECT {OBJECT} FROM objects
+             WHERE uid IN (SELECT from_uid FROM edges WHERE org = ?1 AND to_uid = ?2) AND org = ?1 ORDER BY uid"
+        );
+        self.objects(&sql, [org, uid])
+    }
+
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()> {
         let sql = format!(
             "SELECT {OBJECT} FROM objects WHERE org = ?1 AND kind = ?2 AND deleted IS NULL ORDER BY uid"

@@ -1,0 +1,17 @@
+//! The service from outside: the built `policyd`, a fresh folder, real requests.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `world.rs` | starting, stopping and killing a service; asking it |
+//! | `attacks.rs` | one test for each way in that must not be one |
+//! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
+//! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
+//! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
+
+#![cfg(feature = "server")]
+
+mod attacks;
+mod durable;
+mod edges;
+mod interface;
+mod world;
