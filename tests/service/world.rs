@@ -217,7 +217,8 @@ impl World {
         headers: &[(&str, &str)],
         body: &Value,
     ) -> Told {
-        self.raw(key, method, path, headers, body.to_string().into_bytes()).expect("an answer")
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        self.raw(key, method, path, headers, text.into_bytes()).expect("an answer")
     }
 
     /// A request of these very bytes; none if the connection broke.
