@@ -1,5 +1,5 @@
 //! Killed at random moments under load: every acknowledged change and decision is there afterwards, none is half there,
-//! and the logs verify.
+//! and the logs verify. The same when the power goes: `power.c` drops and tears what wasn't synced.
 //!
 //! `POLICYD_ROUNDS=200 cargo test --features server --test service killed -- --nocapture` runs as many rounds as the
 //! documents name; an ordinary run does a few.
@@ -60,6 +60,87 @@ fn killed_again_and_again_it_loses_nothing() {
         rounds()
     );
     assert!(groups > 0 && events > 0, "there was load");
+}
+
+/// The shim that cuts the power, compiled.
+fn shim(world: &World) -> std::path::PathBuf {
+    let made = world.folder.join("power.so");
+    let compiled = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&made)
+        .args(["tests/service/power.c", "-ldl", "-lpthread"])
+        .output()
+        .expect("a C compiler, which SQLite needs as well");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    made
+}
+
+/// One round: load until the power goes, then a look at what is there; says what is wrong, or nothing.
+fn cut_once(
+    world: &mut World,
+    shim: &std::path::Path,
+    gate: &str,
+    round: usize,
+    careless: bool,
+) -> Result<(), String> {
+    let kept = Acknowledged::default();
+    let number = AtomicUsize::new(round * 100_000);
+    let mut environment = vec![
+        ("LD_PRELOAD".to_owned(), shim.display().to_string()),
+        ("POWER_DIR".to_owned(), world.folder.join("store").display().to_string()),
+        ("POWER_AFTER".to_owned(), (20 + round * 37 % 211).to_string()),
+        ("POWER_SEED".to_owned(), (round + 1).to_string()),
+    ];
+    if careless {
+        environment.push(("POLICYD_TEST_CARELESS".to_owned(), "1".to_owned()));
+    }
+    world.kill();
+    world.environment = environment;
+    world.start();
+    let stop = AtomicBool::new(false);
+    let (address, admin) = (world.address.clone(), world.admin.clone());
+    let ended = std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let (kept, stop, number, address, admin) = (&kept, &stop, &number, &address, &admin);
+            threads.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    load(thread, kept, number, address, admin, gate);
+                }
+            });
+        }
+        let ended = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            world.has_ended()
+        });
+        stop.store(true, Ordering::Relaxed);
+        ended
+    });
+    assert!(ended, "the power went");
+    world.environment.clear();
+    let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        world.start();
+        all_is_there(world, &kept, round);
+    }));
+    looked.map_err(|why| why.downcast_ref::<String>().cloned().unwrap_or_else(|| "lost".to_owned()))
+}
+
+#[test]
+fn when_the_power_goes_it_loses_nothing_and_a_careless_build_does() {
+    let mut world = World::furnished();
+    let shim = shim(&world);
+    let gate = world.key("service_account", "gate");
+    for round in 0..rounds() {
+        cut_once(&mut world, &shim, &gate, round, false).unwrap_or_else(|e| panic!("{e}"));
+    }
+    println!("{} power cuts: all that was acknowledged is there", rounds());
+    // The same rounds catch a build that doesn't wait for the disk: else they would prove nothing.
+    let caught = (0..40).find(|round| {
+        let mut world = World::furnished();
+        let gate = world.key("service_account", "gate");
+        cut_once(&mut world, &shim, &gate, *round, true).is_err()
+    });
+    println!("without waiting for the disk: found out in round {caught:?}");
+    assert!(caught.is_some(), "synchronous=OFF is found out");
 }
 
 fn load(thread: usize, kept: &Acknowledged, number: &AtomicUsize, address: &str, admin: &str, gate: &str) {

@@ -1,6 +1,6 @@
 //! The store on an embedded SQLite file.
 //!
-//! In:    the path of the file; optionally the name of a VFS, for tests that cut the power.
+//! In:    the path of the file.
 //! Out:   [`Sqlite`], a [`Store`].
 //! Law:   `synchronous=FULL` in write-ahead mode: what `commit` returned for is on the disk.
 
@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     path: PathBuf,
-    vfs: Option<String>,
     synchronous: &'static str,
 }
 
@@ -29,14 +28,7 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
 impl Sqlite {
     /// The file at this path; it need not be there yet.
     pub fn at(path: &Path) -> Sqlite {
-        Sqlite { path: path.to_owned(), vfs: None, synchronous: "FULL" }
-    }
-
-    /// The same through a VFS of this name.
-    #[must_use]
-    pub fn through(mut self, vfs: &str) -> Sqlite {
-        self.vfs = Some(vfs.to_owned());
-        self
+        Sqlite { path: path.to_owned(), synchronous: "FULL" }
     }
 
     /// Without waiting for the disk: only to show what a power cut then loses.
@@ -48,11 +40,7 @@ impl Sqlite {
 
     fn open(&self, flags: OpenFlags) -> Stored<Connection> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str()),
-            None => Connection::open_with_flags(&self.path, flags),
-        }
-        .map_err(failed)?;
+        let db = Connection::open_with_flags(&self.path, flags).map_err(failed)?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         db.pragma_update(None, "synchronous", self.synchronous).map_err(failed)?;
         db.pragma_update(None, "trusted_schema", false).map_err(failed)?;
