@@ -162,8 +162,9 @@ impl Change<'_> {
             revision: self.seq,
             request,
         };
+        let allowed_by = self.rules.iter().map(|(action, rule)| format!("{action}: {rule}")).collect();
         let account = self.caller.as_ref().map(|c| (c, self.state.as_deref()));
-        Ok(journal::write(&about, account, None, Body::Changed { changes }, draft)?)
+        Ok(journal::write(&about, account, None, Body::Changed { changes, allowed_by }, draft)?)
     }
 }
 

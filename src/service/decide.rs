@@ -237,7 +237,8 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     }
     let named = || {
         let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
-        org.accounts.values().find(|a| a.kind == kind && a.id == question.account.id.as_str()).cloned()
+        let uid = org.names.get(&(kind, question.account.id.to_string()))?;
+        org.accounts.get(uid).cloned()
     };
     let facts = Decided {
         event,

@@ -16,8 +16,6 @@ use std::sync::Arc;
 /// That a caller may do one thing. It can't be made or copied elsewhere.
 #[derive(Debug)]
 pub struct Permit {
-    /// The action.
-    pub action: &'static str,
     /// The rule that allowed it.
     pub rule: String,
 }
@@ -71,7 +69,7 @@ pub fn permit(
         }
         ask(org, &org.own, caller, account, action, on, now, true).map(|_| first)
     });
-    own.map(|rule| Permit { action, rule }).map_err(|answer| Denied { action, answer })
+    own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
 }
 
 #[expect(clippy::too_many_arguments, reason = "one question has that many parts")]
@@ -178,12 +176,12 @@ pub fn could(org: &OrgState, account: &AccountFacts, action: &'static str, on: O
 pub fn installation(caller: &Caller) -> Result<Permit, Denied> {
     let action = "create_organization";
     match caller.account {
-        None if caller.key.org.is_empty() => Ok(Permit { action, rule: "installation key".to_owned() }),
+        None if caller.key.org.is_empty() => Ok(Permit { rule: "installation key".to_owned() }),
         _ => Err(Denied { action, answer: None }),
     }
 }
 
 /// What whoever can run `policyd init` on the host may do: he has the files anyway.
 pub fn host_access() -> Permit {
-    Permit { action: "init", rule: "access to the host".to_owned() }
+    Permit { rule: "access to the host".to_owned() }
 }

@@ -57,6 +57,8 @@ pub struct OrgState {
     pub active: Option<String>,
     /// Accounts that can act, by uid.
     pub accounts: HashMap<String, AccountFacts>,
+    /// Their uids, by kind and id.
+    pub names: HashMap<(Kind, String), String>,
     /// What the active set has no meaning for.
     pub meaningless: Vec<Meaningless>,
     /// Kinds and ids that the active set names in quotes.
@@ -327,7 +329,9 @@ impl OrgState {
         let built = build(set.vocabulary(), living, now, false)?;
         let ended = |o: &Object| o.time("expires_at").is_some_and(|ends| ends <= now);
         let can_act = |o: &&Object| o.kind.is_account() && !o.is_disabled() && !ended(o);
-        let accounts = living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o))).collect();
+        let accounts: HashMap<_, _> =
+            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o))).collect();
+        let names = accounts.values().map(|a| ((a.kind, a.id.clone()), a.uid.clone())).collect();
         let quoted = set.quoted_names().into_iter();
         Ok(OrgState {
             uid: root.uid.clone(),
@@ -338,6 +342,7 @@ impl OrgState {
             own: Side { set, directory: built.directory },
             active,
             accounts,
+            names,
             meaningless: built.meaningless,
             until: until.min(built.until),
             key_policies: Mutex::default(),

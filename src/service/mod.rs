@@ -8,7 +8,7 @@
 //! | `authn` `guard` `holding` | who calls, what it may do, and that nobody grants what he doesn't hold |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
-//! | `decide` `log_reading` | asking the engine; reading the log |
+//! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -39,6 +39,7 @@ mod prelude;
 mod problem;
 mod running;
 mod secret;
+mod state;
 mod store;
 mod token;
 mod writer;

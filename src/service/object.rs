@@ -5,6 +5,7 @@
 //! Law:   `uid` never changes and is never used again; `name` may be, by another object, once this one is deleted.
 
 use serde_json::{Map, Value as JsonValue};
+use sha2::{Digest, Sha256};
 
 /// Fields of an object, sorted by name.
 pub type Fields = Map<String, JsonValue>;
@@ -161,12 +162,20 @@ impl Object {
         JsonValue::Object(shown)
     }
 
-    /// Its complete after-image: all that is needed to make it again.
+    /// Its complete after-image: all that is needed to make it again. Of the files of a policy set the hash stands for
+    /// the text.
     pub fn image(&self) -> JsonValue {
+        let mut body = self.body.clone();
+        for file in body.get_mut("files").and_then(JsonValue::as_array_mut).into_iter().flatten() {
+            let text = file["text"].take();
+            let digest: [u8; 32] = Sha256::digest(text.as_str().unwrap_or_default()).into();
+            file["text"] = JsonValue::Null;
+            file["sha256"] = digest.iter().map(|b| format!("{b:02x}")).collect::<String>().into();
+        }
         serde_json::json!({
             "kind": self.kind.wire(), "uid": self.uid, "name": self.name, "scope": self.scope,
             "revision": self.revision, "created": self.created, "deleted": self.deleted,
-            "body": self.body, "refs": self.refs,
+            "body": body, "refs": self.refs,
         })
     }
 }

@@ -77,23 +77,9 @@ impl Problem {
         Problem::new(413, "too-large", "too large", detail)
     }
 
-    /// 405.
-    pub fn method(allowed: &'static str) -> Problem {
-        let mut problem = Problem::new(405, "method", "no such method here", format!("use {allowed}"));
-        problem.more.push(("allow", Value::String(allowed.to_owned())));
-        problem
-    }
-
     /// 503: it can't be made durable, or can't be decided; nothing is allowed.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(503, "unavailable", "not available", detail)
-    }
-
-    /// Adds a member.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: Value) -> Problem {
-        self.more.push((name, value));
-        self
     }
 
     /// The document.

@@ -76,6 +76,8 @@ pub struct Service {
     pub places: Places,
     store: Arc<dyn Store>,
     readers: Mutex<Vec<Box<dyn Read + Send>>>,
+    /// Held as long as this process runs.
+    lock: Option<std::fs::File>,
 }
 
 impl Service {
@@ -88,11 +90,14 @@ impl Service {
                 places.data.display()
             ));
         }
+        let lock = lock(places)?;
         let store = Sqlite::at(&places.database());
         // Tests show with this that cutting the power really loses what isn't synced; a release doesn't know it.
         let careless = cfg!(debug_assertions) && std::env::var_os("POLICYD_TEST_CARELESS").is_some();
         let store = if careless { store.careless() } else { store };
-        Service::on(Arc::new(store), places, proxies)
+        let mut service = Service::on(Arc::new(store), places, proxies)?;
+        service.lock = Some(lock);
+        Ok(service)
     }
 
     /// Opens everything on a store.
@@ -124,6 +129,7 @@ impl Service {
             places: places.clone(),
             store,
             readers: Mutex::new(vec![read]),
+            lock: None,
         })
     }
 
@@ -179,6 +185,20 @@ impl Service {
     }
 }
 
+/// Takes the data folder for this process alone: memory would not know what another writes.
+pub fn lock(places: &Places) -> Result<std::fs::File, String> {
+    let path = places.data.join("lock");
+    let failed = |e: std::io::Error| format!("can't lock {}: {e}", path.display());
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(format!("another policyd runs on {}: stop it first", places.data.display()))
+        }
+        Err(std::fs::TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
 /// The time of the last record of all logs of changes.
 fn last_record(read: &mut dyn Read) -> Result<i64, String> {
     let mut last = 0;
@@ -218,7 +238,7 @@ pub fn origin_of(installation: &str, org: &str, log: Log) -> String {
 }
 
 /// The logs of changes hold at least what their last checkpoints say, and hold it unchanged.
-fn whole(read: &mut dyn Read, places: &Places, installation: &str) -> Result<(), String> {
+pub fn whole(read: &mut dyn Read, places: &Places, installation: &str) -> Result<(), String> {
     let orgs = read.organizations().map_err(|e| e.to_string())?;
     for org in orgs.iter().map(String::as_str).chain([""]) {
         let file = checkpoint_file(places, org);

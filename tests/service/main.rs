@@ -7,11 +7,13 @@
 //! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
+//! | `host.rs` | what whoever has the host can do, and what is seen of it |
 
 #![cfg(feature = "server")]
 
 mod attacks;
 mod durable;
 mod edges;
+mod host;
 mod interface;
 mod world;

@@ -48,10 +48,6 @@ pub struct Checked {
     pub diagnostics: Vec<Value>,
     /// Errors among them.
     pub errors: usize,
-    /// The set, if nothing is wrong with it.
-    pub set: Option<PolicySet>,
-    /// Where spans point.
-    pub sources: Arc<Sources>,
 }
 
 /// Checks files as `policyc check` does, together with ours.
@@ -63,7 +59,7 @@ pub fn check(files: &[TextFile], now: i64) -> Checked {
     diagnostics
         .extend(made.unfit.iter().map(|text| json!({ "severity": "error", "message": text, "text": text })));
     let errors = errors + made.unfit.len();
-    Checked { diagnostics, errors, set: made.compiled.set.filter(|_| errors == 0), sources }
+    Checked { diagnostics, errors }
 }
 
 /// A diagnostic as the interface shows it; `text` is what `policyc check` prints.

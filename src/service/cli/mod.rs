@@ -67,6 +67,7 @@ fn command() -> Command {
         .arg(Arg::new("json").long("json").global(true).num_args(0).help("Answers as the service gives them"))
         .subcommand(serve::init_command())
         .subcommand(serve::serve_command())
+        .subcommand(serve::recover_command())
         .subcommand(client::authorize_command())
         .subcommand(policies::command())
         .subcommand(offline::command());
@@ -93,6 +94,7 @@ fn run(matches: &ArgMatches) -> Done {
     match name {
         "init" => serve::init(found),
         "serve" => serve::serve(found),
+        "recover" => serve::recover(found),
         "authorize" => client::authorize(found),
         "policy" => policies::run(found),
         "audit" => offline::run(found),

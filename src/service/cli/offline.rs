@@ -35,6 +35,7 @@ pub fn command() -> Command {
         .subcommand(Command::new("search").about("Find records").arg(log()).arg(filter()))
         .subcommand(Command::new("tail").about("Show the newest records").arg(log()))
         .subcommand(Command::new("export").about("Export a log to a file").arg(log()).arg(file("A new file")))
+        .subcommand(super::serve::state_command())
         .subcommand(Command::new("key").about("Print the public key that signs checkpoints"))
         .subcommand(
             Command::new("prove")
@@ -57,6 +58,9 @@ pub fn run(found: &ArgMatches) -> Done {
     let Some((name, sub)) = found.subcommand() else { return Err(Failure::usage("give a verb")) };
     if name == "verify" {
         return check(sub);
+    }
+    if name == "state" {
+        return super::serve::state(sub);
     }
     let client = Client::of(sub)?;
     let text = |field: &str| sub.try_get_one::<String>(field).ok().flatten().cloned().unwrap_or_default();
@@ -134,6 +138,9 @@ fn line(item: &Value) {
             show::word(&change["kind"]),
             show::word(&change["uid"])
         );
+    }
+    if let Some(rules) = body["changed"]["allowed_by"].as_array().filter(|r| !r.is_empty()) {
+        println!("    allowed by {}", rules.iter().map(show::word).collect::<Vec<_>>().join(", "));
     }
     for decision in body["decided"]["decisions"].as_array().into_iter().flatten() {
         let verdict = if decision["allowed"] == true { "allow" } else { "deny" };

@@ -9,6 +9,7 @@ use crate::service::http;
 use crate::service::init;
 use crate::service::pepper::write_private;
 use crate::service::running::{Places, Service};
+use crate::service::state;
 use clap::{Arg, ArgMatches, Command};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,41 @@ pub fn serve_command() -> Command {
                 .help("A network whose X-Forwarded-For counts"),
         )
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
+}
+
+pub fn recover_command() -> Command {
+    Command::new("recover")
+        .about("Mint a key of the installation, with access to the host; the service must be stopped")
+        .arg(data())
+        .arg(pepper())
+        .arg(Arg::new("out").required(true).help("A new file for the key"))
+}
+
+/// Runs `policyd recover`.
+pub fn recover(found: &ArgMatches) -> Done {
+    let out = found.get_one::<String>("out").cloned().unwrap_or_default();
+    if Path::new(&out).exists() {
+        return Err(Failure::usage(format!("{out} is there already: a key is never written over a file")));
+    }
+    let key = init::recover(&places(found)).map_err(Failure::usage)?;
+    write_private(Path::new(&out), &format!("{}\n", key.reveal()))
+        .map_err(|e| Failure::usage(format!("the key was made, but {out} can't be written: {e}")))?;
+    println!("wrote {out} (readable by you alone); the log of the installation says so");
+    Ok(0)
+}
+
+/// Runs `policyd audit state`.
+pub fn state(found: &ArgMatches) -> Done {
+    let told = state::verify(&places(found)).map_err(|message| Failure { message, exit: 1 })?;
+    told.iter().for_each(|line| println!("{line}"));
+    Ok(0)
+}
+
+pub fn state_command() -> Command {
+    Command::new("state")
+        .about("Rebuild directory, keys and policies from the log of changes, and compare; with access to the host")
+        .arg(data())
+        .arg(pepper())
 }
 
 fn places(found: &ArgMatches) -> Places {

@@ -136,7 +136,10 @@ impl Seen {
 
 /// Refused keys, gathered so that guessing can't fill a disk.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<(String, String, &'static str), (i64, u64)>>);
+pub struct Refusals(Mutex<HashMap<Refused, (i64, u64)>>);
+
+/// Key id, network, why.
+type Refused = (String, String, &'static str);
 
 /// One minute in microseconds.
 const MINUTE: i64 = 60_000_000;

@@ -41,7 +41,7 @@ fn conforms(store: &dyn Store) {
     let mut r = store.reader().expect("opens");
     assert_eq!(r.object("a", &ana.uid).unwrap().as_ref(), Some(&ana));
     assert_eq!(r.object("b", &ana.uid).unwrap(), None, "another organization doesn't see it");
-    assert_eq!(r.referring("a", &ana.uid).unwrap(), [bot.clone()]);
+    assert_eq!(r.referring("a", &ana.uid).unwrap(), std::slice::from_ref(&bot));
     assert_eq!(r.referring("b", &ana.uid).unwrap(), []);
     assert_eq!(r.head("a").unwrap(), (1, 5));
 
@@ -85,6 +85,9 @@ fn conforms(store: &dyn Store) {
     let mut seen = 0;
     r.each("a", &[Kind::User, Kind::ServiceAccount], &mut |_| seen += 1).unwrap();
     assert_eq!(seen, 2);
+    let mut ever = 0;
+    r.every("a", &mut |_| ever += 1).unwrap();
+    assert_eq!(ever, 4, "deleted ones too");
 
     w.begin().unwrap();
     let kept = Kept { request: vec![1], status: 201, body: "{}".into() };

@@ -90,6 +90,8 @@ pub trait Read {
     fn ever_referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>>;
     /// Calls `see` with every living object of these kinds.
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()>;
+    /// Calls `see` with every object of an organization, deleted ones too.
+    fn every(&mut self, org: &str, see: &mut dyn FnMut(Object)) -> Stored<()>;
     /// Changes of an organization after this number.
     fn changes(&mut self, org: &str, after: i64, limit: usize) -> Stored<Vec<ChangeRow>>;
     /// The leaf hashes of all changes of an organization, in order.

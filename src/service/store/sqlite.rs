@@ -161,6 +161,16 @@ impl Read for Db {
         Ok(())
     }
 
+    fn every(&mut self, org: &str, see: &mut dyn FnMut(Object)) -> Stored<()> {
+        let sql = format!("SELECT {OBJECT} FROM objects WHERE org = ?1 ORDER BY uid");
+        let mut query = self.0.prepare_cached(&sql).map_err(failed)?;
+        let rows = query.query_map([org], object).map_err(failed)?;
+        for row in rows {
+            see(row.map_err(failed)?);
+        }
+        Ok(())
+    }
+
     fn changes(&mut self, org: &str, after: i64, limit: usize) -> Stored<Vec<ChangeRow>> {
         let sql = "SELECT seq, at, salt, record, personal FROM changes WHERE org = ?1 AND seq > ?2
                    ORDER BY seq LIMIT ?3";
