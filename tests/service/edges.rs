@@ -202,6 +202,7 @@ fn what_widens_an_account_takes_the_right_to_grant() {
     refused(&e.patch(ci, json!({ "home": "acme" })), "grant");
     refused(&e.patch(ci, json!({ "home": "acme/web/prod" })), "grant");
     refused(&e.patch(ci, json!({ "owner": { "kind": "user", "id": "ana" } })), "grant");
+    refused(&e.patch(ci, json!({ "owner": { "kind": "user", "id": "ben" } })), "grant");
     refused(&e.patch(ci, json!({ "attributes": {} })), "grant");
     assert_eq!(e.patch(ci, json!({ "expires_at": "2030-01-01T00:00:00Z" })).status, 200, "an end narrows");
     refused(&e.patch(ci, json!({ "expires_at": "2031-01-01T00:00:00Z" })), "grant");

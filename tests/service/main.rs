@@ -8,6 +8,7 @@
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
+//! | `law.rs` | the law of escalation, held by a second model |
 
 #![cfg(feature = "server")]
 
@@ -16,4 +17,5 @@ mod durable;
 mod edges;
 mod host;
 mod interface;
+mod law;
 mod world;
