@@ -6,7 +6,7 @@
 mod world;
 
 use divan::{Bencher, black_box};
-use policyc::{Directory, PolicySet, Question};
+use policyc::{Directory, PolicySet, Question, Resolved, Room, TextRequest};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use world::{REQUESTS, Random, SIZES, World};
@@ -19,6 +19,7 @@ struct Ready {
     set: PolicySet,
     directory: Directory,
     questions: Vec<Question>,
+    texts: Vec<TextRequest<'static>>,
     json: Vec<String>,
 }
 
@@ -32,11 +33,12 @@ fn ready(size: usize) -> Arc<Ready> {
         let directory = world.directory(&set);
         let json: Vec<String> = world.requests.iter().map(|r| world.json(r)).collect();
         let questions = world.questions(&set, &directory);
+        let texts = world.requests.iter().map(|r| world.text(r)).collect();
         for (request, question) in world.requests.iter().zip(&questions) {
             let expected = world.plain(request) == Some(policyc::Effect::Allow);
             assert_eq!(set.decide(&directory, question).is_allow(), expected, "{}", world.json(request));
         }
-        Arc::new(Ready { set, directory, questions, json })
+        Arc::new(Ready { set, directory, questions, texts, json })
     };
     Arc::clone(all.entry(size).or_insert_with(make))
 }
@@ -66,8 +68,34 @@ fn a_fxhash_probe(bencher: Bencher, size: usize) {
 #[divan::bench(args = SIZES, sample_size = REQUESTS as u32, sample_count = 100)]
 fn b_resolved(bencher: Bencher, size: usize) {
     let ready = ready(size);
+    let link = ready.set.link(&ready.directory);
+    let resolve = |question| ready.set.resolve(&ready.directory, Some(&link), question);
+    let resolved: Vec<Resolved<'_>> = ready.questions.iter().map(resolve).collect();
     cycle(bencher, |n| {
-        black_box(ready.set.decide(&ready.directory, black_box(&ready.questions[n])));
+        black_box(black_box(&resolved[n]).decide());
+    });
+}
+
+/// A question to a resolved request.
+#[divan::bench(args = SIZES, sample_size = REQUESTS as u32, sample_count = 100)]
+fn c_resolve(bencher: Bencher, size: usize) {
+    let ready = ready(size);
+    let link = ready.set.link(&ready.directory);
+    cycle(bencher, |n| {
+        black_box(ready.set.resolve(&ready.directory, Some(&link), black_box(&ready.questions[n])));
+    });
+}
+
+/// A request as text in a struct to its decision: reading, resolving, deciding.
+#[divan::bench(args = SIZES, sample_size = REQUESTS as u32, sample_count = 100)]
+fn c_from_text(bencher: Bencher, size: usize) {
+    let ready = ready(size);
+    let link = ready.set.link(&ready.directory);
+    let mut room = Room::new();
+    cycle(bencher, |n| {
+        let decision =
+            ready.set.decide_text(&ready.directory, Some(&link), black_box(&ready.texts[n]), &mut room);
+        black_box(decision.expect("it fits"));
     });
 }
 

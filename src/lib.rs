@@ -9,7 +9,7 @@
 //! ```
 //!
 //! An embedder needs [`PolicySet`] and [`Directory`]:
-//! compile a set, load a directory, resolve a request, decide, explain.
+//! compile a set, load a directory, resolve a request, decide, explain; and [`Directory::apply`] when the data changes.
 //!
 //! | where | what |
 //! |---|---|
@@ -21,6 +21,7 @@
 //! | `directory/` `request` `decision` | the data, the question, the answer |
 //! | `explain` `suite` `quoted` `graph` | readings: why, `test` blocks, names that data must hold, the picture |
 //! | `set` | the facade over all of these |
+//! | `live` | a set and a directory in use, replaced while others decide |
 //! | `audit/` | feature `server`: the audit log of `policyd` |
 //! | `report` `cli/` | feature `cli`: diagnostics on a terminal, and the command |
 //! | `service/` | feature `server`: `policyd`, which keeps accounts, keys and the log, and asks the engine |
@@ -33,6 +34,7 @@ pub mod explain;
 pub mod graph;
 pub mod json;
 pub mod limits;
+pub mod live;
 pub mod meaning;
 pub mod quoted;
 pub mod request;
@@ -63,7 +65,11 @@ pub use directory::{
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
 pub use json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
-pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Overlay, Question, RequestError};
+pub use live::{Live, Snapshot};
+pub use request::text::{
+    Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource,
+};
+pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Overlay, Question, RequestError, Room};
 pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};

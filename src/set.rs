@@ -8,13 +8,13 @@ use crate::check::program::{Program, Vocabulary};
 use crate::check::{self, lint};
 use crate::decision::{Decision, RuleRef, Step};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, Touched};
 use crate::explain::{self, Explanation};
 use crate::graph::{Graph, GraphError};
 use crate::limits::{KEY_POLICY_BYTES_MAX, KEY_POLICY_RULES_MAX};
 use crate::quoted;
-use crate::request::json;
-use crate::request::{Asked, KeyPolicy, Question, RequestError, resolve};
+use crate::request::text::{self, TextRequest};
+use crate::request::{Asked, KeyPolicy, Question, RequestError, Room, Words, json, resolve};
 use crate::source::{SourceId, Sources, Span};
 use crate::suite::{self, Coverage, TestOutcome};
 use crate::syntax::{ast, format, parse};
@@ -29,6 +29,7 @@ use std::sync::{Arc, OnceLock};
 pub struct PolicySet {
     sources: Arc<Sources>,
     tree: Tree,
+    words: Words,
     /// Made when first needed for a set that was read from a built file; `None` if its sources don't check.
     checked: OnceLock<Option<Checked>>,
     from_built: bool,
@@ -85,7 +86,9 @@ impl PolicySet {
     /// - Errors: [`file::FileError`] for a file that is damaged, foreign or of another version.
     pub fn from_built(bytes: &[u8]) -> Result<PolicySet, file::FileError> {
         let (sources, tree) = file::read(bytes)?;
-        Ok(PolicySet { sources: Arc::new(sources), tree, checked: OnceLock::new(), from_built: true })
+        let words = Words::new(&tree.vocabulary);
+        let sources = Arc::new(sources);
+        Ok(PolicySet { sources, tree, words, checked: OnceLock::new(), from_built: true })
     }
 
     /// Whether these bytes begin as a built file does.
@@ -161,6 +164,36 @@ impl PolicySet {
         resolve(&self.tree.vocabulary, directory, asked, key_policy)
     }
 
+    /// Reads one request from text in a struct; the question stands in `room` until the next one is read.
+    ///
+    /// - Errors: what the same request in JSON gets.
+    pub fn request_from_text<'r>(
+        &self,
+        directory: &Directory,
+        request: &TextRequest<'_>,
+        room: &'r mut Room,
+    ) -> Result<&'r Question, RequestError> {
+        let key_policy = |text: &str| self.key_policy(text);
+        let context =
+            json::PolicyContext { vocabulary: &self.tree.vocabulary, directory, key_policy: &key_policy };
+        text::read(&context, &self.words, request, room)
+    }
+
+    /// From text to a decision: reads, resolves, decides. In the usual case nothing is allocated.
+    ///
+    /// - `link`: what [`PolicySet::link`] gave for this directory.
+    /// - Errors: what the same request in JSON gets.
+    pub fn decide_text(
+        &self,
+        directory: &Directory,
+        link: Option<&Link>,
+        request: &TextRequest<'_>,
+        room: &mut Room,
+    ) -> Result<Decision, RequestError> {
+        let question = self.request_from_text(directory, request, room)?;
+        Ok(Resolved::new(&self.tree, directory, link, question).decide())
+    }
+
     /// Compiles a key's own policy text over the vocabulary and conditions of the set.
     ///
     /// - Errors: the first thing that is wrong with the text, in words.
@@ -203,6 +236,14 @@ impl PolicySet {
     /// The numbers of a directory's groups and scopes in this set, which make resolving quicker.
     pub fn link(&self, directory: &Directory) -> Link {
         Link::new(&self.tree, directory)
+    }
+
+    /// The link of the directory that changes have led to, from that of the one before: only what the changes touched
+    /// is looked up.
+    ///
+    /// - `directory`, `touched`: what [`Directory::apply`] gave for the directory that `link` is of.
+    pub fn relink(&self, link: &Link, directory: &Directory, touched: &Touched) -> Link {
+        link.update(&self.tree, directory, touched)
     }
 
     /// Looks up what a question names, once, so that it can be decided any number of times.
@@ -327,7 +368,8 @@ fn link(
             diagnostics.extend(lint::lint(&program, sources, now));
             *diagnostics = lint::settle(&files, std::mem::take(diagnostics));
             let checked = OnceLock::from(Some(Checked { program, files }));
-            Some(PolicySet { sources: Arc::clone(sources), tree, checked, from_built: false })
+            let words = Words::new(&tree.vocabulary);
+            Some(PolicySet { sources: Arc::clone(sources), tree, words, checked, from_built: false })
         }
         Err(limit) => {
             let span = limit.span().unwrap_or_default();

@@ -12,7 +12,7 @@ const LINES_MAX: usize = 600;
 
 /// What may import what: a module imports from its own level and from those before it.
 /// `audit` stands beside the language: it needs bounds and times, nothing else.
-const LEVELS: [&[&str]; 10] = [
+const LEVELS: [&[&str]; 11] = [
     &["limits", "source", "value", "diagnostic"],
     &["audit"],
     &["syntax"],
@@ -20,6 +20,7 @@ const LEVELS: [&[&str]; 10] = [
     &["decision", "request", "directory", "json", "tree", "meaning"],
     &["explain", "suite", "quoted", "graph"],
     &["set"],
+    &["live"],
     &["report"],
     &["cli"],
     &["service"],

@@ -3,14 +3,16 @@
 #[path = "../benches/world/mod.rs"]
 mod world;
 
-use policyc::Effect;
 use policyc::decision::Step;
+use policyc::{Effect, Room};
 use world::World;
 
 fn agrees(size: usize) {
     let world = World::new(size);
     let set = world.set();
     let directory = world.directory(&set);
+    let link = set.link(&directory);
+    let mut room = Room::new();
     for request in &world.requests {
         let json = world.json(request);
         let decision = set.decide(&directory, &world.question(&set, &directory, &json));
@@ -20,6 +22,8 @@ fn agrees(size: usize) {
             None => Some(Step::Default),
         };
         assert_eq!(decision.refused_by, expected, "{size} rules: {json}");
+        let by_text = set.decide_text(&directory, Some(&link), &world.text(request), &mut room);
+        assert_eq!(by_text, Ok(decision), "{size} rules, as text: {json}");
         // The rule named is one that says so.
         if let Some(rule) = decision.rule {
             let answer = set.render(&world.question(&set, &directory, &json), &decision);

@@ -23,7 +23,7 @@ scope environment in project
 account user { mfa: Bool? }
 resource document
 action read on document
-role viewer { allow anyone to read on document }
+role viewer { allow read on document }
 "#;
 
 /// How many of each.

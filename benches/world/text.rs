@@ -5,7 +5,9 @@
 
 use super::{ACCOUNT_KINDS, ACTIONS, Condition, KINDS, Request, RuleSpec, Scope, Who, World};
 use policyc::source::Sources;
-use policyc::{Directory, Effect, PolicySet, Question};
+use policyc::{
+    Directory, Effect, PolicySet, Question, Text, TextAccount, TextEntity, TextRequest, TextResource,
+};
 use std::fmt::Write;
 
 /// The instant at which everything happens, in microseconds.
@@ -123,6 +125,42 @@ impl World {
             labels.join(","),
             resource.secret,
         )
+    }
+
+    /// A request as text in a struct. What it borrows is never given back: a bench soon ends.
+    pub fn text(&self, request: &Request) -> TextRequest<'static> {
+        let keep = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+        let resource = &self.resources[request.resource as usize];
+        let owner = resource.owner.map(|o| TextEntity { kind: "user", id: keep(format!("a{o}")) });
+        let labels: Vec<&str> = resource.labels.iter().map(|l| keep(format!("l{l}"))).collect();
+        let mut attributes: Vec<(&str, Text<'static>)> =
+            owner.map(|o| ("owner", Text::Entity(o))).into_iter().collect();
+        attributes.push(("size", Text::One(keep(resource.size.to_string()))));
+        attributes.push(("labels", Text::Many(labels.leak())));
+        attributes.push(("secret", Text::One(if resource.secret { "true" } else { "false" })));
+        let ip = request.ip.map(|[a, b, c, d]| ("ip", Text::One(keep(format!("{a}.{b}.{c}.{d}")))));
+        TextRequest {
+            account: TextAccount {
+                entity: TextEntity {
+                    kind: self.account_kind(request.account),
+                    id: keep(format!("a{}", request.account)),
+                },
+                attributes: &[],
+            },
+            acting_for: &[],
+            scope: Some(keep(self.path(resource.scope))),
+            action: ACTIONS[request.action as usize],
+            properties: &[],
+            resource: TextResource {
+                kind: keep(format!("kind{}", resource.kind)),
+                id: Some(keep(format!("x{}", request.resource))),
+                within: None,
+                attributes: attributes.leak(),
+            },
+            context: ip.into_iter().collect::<Vec<_>>().leak(),
+            credential: None,
+            now: NOW,
+        }
     }
 
     /// The name of an account's kind.

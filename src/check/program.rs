@@ -423,6 +423,26 @@ pub enum ExprKind {
 }
 
 impl Vocabulary {
+    /// Whether two vocabularies declare the same, wherever in the sources they do: then what was read with one holds for
+    /// the other.
+    pub fn same(a: &Vocabulary, b: &Vocabulary) -> bool {
+        a.without_spans() == b.without_spans()
+    }
+
+    fn without_spans(&self) -> Vocabulary {
+        let mut plain = self.clone();
+        let attributes = (plain.kinds.iter_mut().map(|kind| &mut kind.attributes))
+            .chain(plain.records.iter_mut().map(|record| &mut record.fields))
+            .chain(plain.actions.iter_mut().map(|action| &mut action.properties))
+            .chain(std::iter::once(&mut plain.context));
+        attributes.flatten().for_each(|attribute| attribute.span = Span::default());
+        plain.kinds.iter_mut().for_each(|kind| kind.span = Span::default());
+        plain.records.iter_mut().for_each(|record| record.span = Span::default());
+        plain.actions.iter_mut().for_each(|action| action.span = Span::default());
+        plain.enums.iter_mut().for_each(|of| of.span = Span::default());
+        plain
+    }
+
     /// A kind's declaration.
     pub fn kind(&self, id: KindId) -> &Kind {
         &self.kinds[id.index()]

@@ -1,12 +1,16 @@
 //! The question: [`Question`], a request whose every part has been checked against vocabulary and directory.
 //!
-//! In:    a request as JSON (`request/json.rs`) or from a test block (`suite.rs`), through [`Asked`].
+//! In:    a request as JSON (`request/json.rs`) or from a test block (`suite.rs`), through [`Asked`]; or as text in a
+//!        struct (`request/text.rs`).
 //! Out:   [`Question`], or [`RequestError`] naming the field: such a request is never an allow.
 //! After: what the directory doesn't own is taken from the request and kept in [`Question::overlay`].
 
 pub mod json;
+mod quick;
 mod resolve;
+pub mod text;
 
+pub use quick::{Room, Words};
 pub use resolve::{CompileKeyPolicy, resolve};
 
 use crate::directory::{AccountIx, ScopeIx};

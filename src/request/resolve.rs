@@ -291,7 +291,7 @@ impl Door<'_> {
             },
         };
         let path = |ix: ScopeIx| self.directory.scopes[ix.index()].entity.id.as_str();
-        if let Some(own) = resource.entity.as_ref().and_then(|e| self.place(e)) {
+        if let Some(own) = resource.entity.as_ref().and_then(|e| place(self.vocabulary, self.directory, e)) {
             return match given {
                 Some(given) if given != own => {
                     let what = resource.entity.as_ref().map(|e| self.named(e)).unwrap_or_default();
@@ -305,7 +305,8 @@ impl Door<'_> {
                 _ => Ok(Some(own)),
             };
         }
-        let above = asked.parent.as_ref().and_then(|p| self.place(p).map(|at| (p, at)));
+        let above =
+            asked.parent.as_ref().and_then(|p| place(self.vocabulary, self.directory, p).map(|at| (p, at)));
         match (given, above) {
             (Some(given), Some((parent, at))) if !self.directory.scope_covers(at, given) => {
                 let message = format!(
@@ -321,18 +322,6 @@ impl Door<'_> {
             (None, None) => {
                 refuse("scope", "missing: the path of the scope where this is asked, such as `acme/web`")
             }
-        }
-    }
-
-    /// Where the directory places an entity.
-    fn place(&self, entity: &Entity) -> Option<ScopeIx> {
-        let d = self.directory;
-        match self.vocabulary.kind(entity.kind).sort {
-            Sort::Scope => d.scope_of(entity),
-            Sort::Resource => d.resources[d.resource(entity)?.index()].scope,
-            Sort::Account => d.accounts[d.account(entity)?.index()].home,
-            Sort::Group => d.groups[d.group(&entity.id)?.index()].scope,
-            Sort::Role | Sort::Policy => None,
         }
     }
 
@@ -419,6 +408,17 @@ impl Door<'_> {
             },
         };
         Ok(Credential { scope, boundaries: asked.boundaries, policy })
+    }
+}
+
+/// Where the directory places an entity.
+pub(super) fn place(vocabulary: &Vocabulary, d: &Directory, entity: &Entity) -> Option<ScopeIx> {
+    match vocabulary.kind(entity.kind).sort {
+        Sort::Scope => d.scope_of(entity),
+        Sort::Resource => d.resources[d.resource(entity)?.index()].scope,
+        Sort::Account => d.accounts[d.account(entity)?.index()].home,
+        Sort::Group => d.groups[d.group(&entity.id)?.index()].scope,
+        Sort::Role | Sort::Policy => None,
     }
 }
 

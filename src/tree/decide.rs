@@ -58,7 +58,7 @@ fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
 #[inline(always)]
 fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> {
     let allowed = Asked { asking: Asking::new(resolved, &resolved.asker), first: true, lifted }.decide()?;
-    if resolved.broken || !resolved.behind.is_empty() {
+    if resolved.acts_for {
         behind(resolved, lifted)?;
     }
     Ok(allowed)
@@ -98,9 +98,9 @@ impl<'r, 'a> Asked<'r, 'a> {
         if let Some(place) = found.deny() {
             return Err((Step::Rule, Some(Deny { in_key: false, place })));
         }
-        let (free, bounded) = match resolved.bindings(asker) {
-            [] => (found.allow(), None),
-            _ => self.asking.allowed_by_roles(found.allow()),
+        let (free, bounded) = match asker.bound {
+            false => (found.allow(), None),
+            true => self.asking.allowed_by_roles(found.allow()),
         };
         if free.is_none() && bounded.is_none() {
             return Err((Step::Default, None));
@@ -131,7 +131,7 @@ impl<'r, 'a> Asked<'r, 'a> {
     #[inline]
     fn scopes_cover(&self) -> bool {
         let asker = self.asking.asker;
-        (asker.held.is_none() || self.scope_covers(asker.home))
+        (!asker.held || self.scope_covers(asker.home))
             && self.credential().is_none_or(|credential| self.scope_covers(credential.scope))
     }
 
@@ -314,7 +314,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
 
     #[inline(always)]
     fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
-        let pair = asking.seen.pair.unwrap_or(u32::MAX);
+        let pair = asking.seen.pair;
         let places = asking.places();
         Search { asking, places, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
     }

@@ -74,6 +74,15 @@ impl Heads {
         filings
     }
 
+    /// Gives the groups that a rule names their numbers.
+    pub(super) fn number_groups(&mut self, rule: &Rule) {
+        for who in &rule.who {
+            if let Who::Group(id) | Who::KindInGroup(_, id) = who {
+                self.symbols.intern(&Entity { kind: KindId::GROUP, id: id.clone() });
+            }
+        }
+    }
+
     fn exact(&mut self, entity: &Entity) -> Token {
         Token::exact(self.symbols.intern(entity))
     }

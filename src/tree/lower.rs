@@ -85,6 +85,8 @@ pub fn lower(program: &Program) -> Result<Tree, TreeLimit> {
     order.sort_by_key(|rule| (program.rule(*rule).rank, *rule));
     let pairs = Pairs::of(&program.vocabulary);
     let mut heads = Heads::default();
+    // Groups get the lowest numbers, so that what a decision looks at for each group of an account stands together.
+    order.iter().for_each(|id| heads.number_groups(program.rule(*id)));
     let mut expand = Expand::new(program);
     let mut filed: Vec<(Vec<Filing>, TestId)> = Vec::with_capacity(order.len());
     for id in &order {

@@ -10,6 +10,7 @@ mod diagram;
 pub mod file;
 mod heads;
 mod index;
+mod link;
 mod lower;
 mod node;
 mod request;
@@ -20,9 +21,10 @@ mod term;
 mod validate;
 pub mod view;
 
+pub use link::Link;
 pub use lower::{TreeLimit, lower};
 pub use node::{RuleText, Tree};
-pub use resolved::{Link, Resolved};
+pub use resolved::Resolved;
 
 pub use diagram::Sequenced;
 pub use stats::{Stats, stats};

@@ -9,8 +9,7 @@ use super::index::{Index, Shape};
 use super::term::Slots;
 use crate::check::program::{Home, Vocabulary};
 use crate::source::Span;
-use crate::value::{ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId};
-use rustc_hash::FxHashMap;
+use crate::value::{ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId, hash_name};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -232,24 +231,77 @@ impl Token {
 #[serde(from = "Vec<Entity>", into = "Vec<Entity>")]
 pub(super) struct Symbols {
     names: Vec<Entity>,
-    numbers: FxHashMap<Entity, u32>,
+    /// A table of [`hash_name`] with twice as many places as names or more, a power of two; the upper half of the hash
+    /// and the number. Heads are written by those who write the set: nobody else can choose names that collide.
+    places: Box<[(u32, u32)]>,
+    /// How many names stand in it.
+    distinct: usize,
 }
 
 impl Symbols {
+    /// No number.
+    const EMPTY: u32 = u32::MAX;
+
     /// The number of a thing, given one if it is new.
     pub(super) fn intern(&mut self, entity: &Entity) -> u32 {
-        if let Some(number) = self.numbers.get(entity) {
-            return *number;
+        if let Some(number) = self.number(entity) {
+            return number;
         }
         let number = self.names.len() as u32;
         self.names.push(entity.clone());
-        self.numbers.insert(entity.clone(), number);
+        if self.places.len() < 2 * self.names.len() {
+            *self = Symbols::from(std::mem::take(&mut self.names));
+        } else {
+            self.place(number);
+        }
         number
     }
 
-    /// The number of a thing, if a head names it. (The one place where a directory's things meet a tree's.)
+    /// The number of a thing, if a head names it.
     pub(super) fn number(&self, entity: &Entity) -> Option<u32> {
-        self.numbers.get(entity).copied()
+        self.number_of(entity.kind, &entity.id)
+    }
+
+    /// The number of the thing with this kind and id, if a head names it.
+    pub(super) fn number_of(&self, kind: KindId, id: &str) -> Option<u32> {
+        self.number_hashed(hash_name(kind, id), kind, id)
+    }
+
+    /// The same, its [`hash_name`] being known. (The one place where a directory's things meet a tree's.)
+    #[inline]
+    pub(super) fn number_hashed(&self, hash: u64, kind: KindId, id: &str) -> Option<u32> {
+        let mask = self.places.len().checked_sub(1)?;
+        let print = (hash >> 32) as u32;
+        let mut at = hash as usize & mask;
+        loop {
+            let (own, number) = self.places[at];
+            if number == Self::EMPTY {
+                return None;
+            }
+            if own == print {
+                let name = &self.names[number as usize];
+                if name.kind == kind && name.id == id {
+                    return Some(number);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Puts a name into the table, which has room, unless it stands there.
+    fn place(&mut self, number: u32) {
+        let name = &self.names[number as usize];
+        let hash = hash_name(name.kind, &name.id);
+        if self.number_hashed(hash, name.kind, &name.id).is_some() {
+            return;
+        }
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at].1 != Self::EMPTY {
+            at = (at + 1) & mask;
+        }
+        self.places[at] = ((hash >> 32) as u32, number);
+        self.distinct += 1;
     }
 
     /// The thing with a number.
@@ -262,16 +314,28 @@ impl Symbols {
         self.names.len()
     }
 
+    /// Bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.names.capacity() * size_of::<Entity>() + size_of_val(&*self.places)
+    }
+
     /// Whether no two numbers stand for one thing.
     pub(super) fn are_distinct(&self) -> bool {
-        self.numbers.len() == self.names.len()
+        self.distinct == self.names.len()
     }
 }
 
 impl From<Vec<Entity>> for Symbols {
     fn from(names: Vec<Entity>) -> Symbols {
-        let numbers = names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
-        Symbols { names, numbers }
+        let places = match names.len() {
+            0 => 0,
+            // Twice what is needed, so that interning makes it anew at every doubling only.
+            len => (4 * len).next_power_of_two(),
+        };
+        let places = vec![(0, Symbols::EMPTY); places].into_boxed_slice();
+        let mut symbols = Symbols { names, places, distinct: 0 };
+        (0..symbols.names.len() as u32).for_each(|number| symbols.place(number));
+        symbols
     }
 }
 

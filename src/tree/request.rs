@@ -3,6 +3,7 @@
 //! Law: no allocation; an answer that is kept is the answer that asking again would give.
 
 use super::atom::Atom;
+use super::index::NONE;
 use super::node::{HeadList, Named, Node, Ref, Token, Tree};
 use super::resolved::{Asker, Resolved, Seen};
 use super::term::{Read, Term, order};
@@ -271,7 +272,10 @@ impl<'r, 'a> Asking<'r, 'a> {
                     })
             }
             HeadList::What(items) => {
-                let Some(pair) = self.seen.pair else { return false };
+                let pair = self.seen.pair;
+                if pair == NONE {
+                    return false;
+                }
                 let has = |token: Token| {
                     let shapes = run(items, token);
                     shapes.iter().any(|(_, shape)| self.tree.shapes[*shape as usize].contains(pair))

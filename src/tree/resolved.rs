@@ -6,6 +6,7 @@
 
 use super::decide::decide;
 use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
+use super::link::{Link, group_symbol, scope_symbol};
 use super::node::{Named, Token, Tree};
 use super::term::Values;
 use crate::check::program::Sort;
@@ -14,40 +15,10 @@ use crate::directory::{
     Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, ScopeIx, Thing, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
-use crate::request::{Credential, KeyPolicy, Question};
-use crate::value::{BoundaryId, Entity, KindId};
+use crate::request::{Credential, KeyPolicy, Overlay, Question};
+use crate::value::{BoundaryId, Entity, KindId, Value, hash_name};
+use smallvec::SmallVec;
 use std::ops::Range;
-
-/// The symbols of a directory's groups and scopes in one tree, by index: [`NONE`] for what no head names.
-#[derive(Clone, Debug, Default)]
-pub struct Link {
-    groups: Vec<u32>,
-    scopes: Vec<u32>,
-}
-
-impl Link {
-    /// Looks up all groups and scopes.
-    pub fn new(tree: &Tree, directory: &Directory) -> Link {
-        Link {
-            groups: (0..directory.groups.len())
-                .map(|ix| group_symbol(tree, directory, GroupIx(ix as u32)))
-                .collect(),
-            scopes: (0..directory.scopes.len())
-                .map(|ix| scope_symbol(tree, directory, ScopeIx(ix as u32)))
-                .collect(),
-        }
-    }
-}
-
-fn group_symbol(tree: &Tree, directory: &Directory, group: GroupIx) -> u32 {
-    let group = directory.groups.get(group.index());
-    let symbol = group.and_then(|g| tree.symbols.number(&Entity { kind: KindId::GROUP, id: g.id.clone() }));
-    symbol.unwrap_or(NONE)
-}
-
-fn scope_symbol(tree: &Tree, directory: &Directory, scope: ScopeIx) -> u32 {
-    directory.scopes.get(scope.index()).and_then(|s| tree.symbols.number(&s.entity)).unwrap_or(NONE)
-}
 
 /// Nodes of the index that are looked at in one step.
 pub(super) const NODES_TOGETHER: usize = 4;
@@ -65,11 +36,14 @@ impl Part {
     }
 }
 
+/// Lists of numbers, kept where the question stands as long as they are short: nearly always.
+type Numbers = SmallVec<[u32; 20]>;
+
 /// What of a question does not depend on the account: where and what, in a tree's numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// The number of (action, kind), if the vocabulary has that pair.
-    pub(super) pair: Option<u32>,
+    /// The number of (action, kind), or [`NONE`] if the vocabulary has no such pair.
+    pub(super) pair: u32,
     /// Its bit; none if there is no such pair.
     pub(super) pair_bit: u64,
     /// Bits of the places and of anything.
@@ -84,33 +58,34 @@ pub(super) struct Seen {
     things: Part,
 }
 
-/// An account of the chain.
+/// An account of the chain. What every decision looks at stands first.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Asker<'a> {
-    /// Kind and id.
-    pub(super) entity: &'a Entity,
-    /// What the directory holds of it.
-    pub(super) held: Option<&'a Account>,
+    /// The policies' nodes of the index that concern it.
+    nodes: Part,
     /// Its home.
     pub(super) home: Option<ScopeIx>,
+    /// Whether the directory must hold it and doesn't.
+    pub(super) unknown: bool,
+    /// Whether some boundary may bind it.
+    pub(super) capped: bool,
+    /// Whether it, a group of it or its kind holds bindings.
+    pub(super) bound: bool,
+    /// Whether it is in the directory.
+    pub(super) held: bool,
+    /// Kind and id.
+    pub(super) entity: &'a Entity,
     /// Its boundaries.
     pub(super) boundaries: &'a [BoundaryId],
     /// The link by which it acts for the next one.
     pub(super) link: Option<&'a ActingFor>,
     /// Its attributes.
     pub(super) values: Values<'a>,
-    /// Whether the directory must hold it and doesn't.
-    pub(super) unknown: bool,
-    /// Whether some boundary may bind it.
-    pub(super) capped: bool,
-    /// Its groups now, by index.
-    groups: Part,
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
     pub(super) who_bits: u64,
-    /// The policies' nodes of the index that concern it.
-    nodes: Part,
     /// Its bindings and those of its groups and kind.
     bindings: Part,
 }
@@ -126,28 +101,34 @@ pub(super) struct Key<'a> {
 }
 
 /// A question linked to a tree and a directory, ready to be decided any number of times.
+///
+/// What every decision looks at stands first, in three lines of memory: of many questions that are decided one after the
+/// other, fetching them is half of the cost.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Resolved<'a> {
     pub(super) tree: &'a Tree,
-    pub(super) world: World<'a>,
     pub(super) seen: Seen,
-    /// Who asks.
-    pub(super) asker: Asker<'a>,
-    /// What is acted on.
-    pub(super) resource: Values<'a>,
     /// The scopes from the request's up to its root.
     path: Part,
+    /// All lists of numbers.
+    numbers: Numbers,
+    /// The links from the asking account don't end where they must, or there is somebody behind it.
+    pub(super) acts_for: bool,
+    /// Who asks.
+    pub(super) asker: Asker<'a>,
+    /// The key presented.
+    pub(super) credential: Option<&'a Credential>,
+    pub(super) world: World<'a>,
+    /// What is acted on.
+    pub(super) resource: Values<'a>,
     /// The boundaries of these scopes, from the root down.
     ceilings: Part,
-    /// All lists of numbers.
-    numbers: Vec<u32>,
     bindings: Vec<&'a [Binding]>,
     /// Whom the asking account acts for, nearest first.
     pub(super) behind: Vec<Asker<'a>>,
     /// The links from the asking account don't end where they must.
     pub(super) broken: bool,
-    /// The key presented.
-    pub(super) credential: Option<&'a Credential>,
     pub(super) key: Option<Box<Key<'a>>>,
 }
 
@@ -160,9 +141,10 @@ impl<'a> Resolved<'a> {
         question: &'a Question,
     ) -> Resolved<'a> {
         let world = World { vocabulary: &tree.vocabulary, directory, question };
-        let mut door =
-            Door { tree, world, link, capped: false, numbers: Vec::with_capacity(24), bindings: Vec::new() };
-        let seen = door.seen(tree);
+        let (numbers, groups) = (Numbers::new(), Numbers::new());
+        let mut door = Door { tree, world, link, capped: false, numbers, groups, bindings: Vec::new() };
+        let subject = Subject::of(&world);
+        let seen = door.seen(tree, &subject);
         let (path, ceilings) = door.path();
         // The key presented binds the asking account alone, but those behind it may as well be asked.
         door.capped = !ceilings.range().is_empty() || question.credential.is_some();
@@ -176,19 +158,20 @@ impl<'a> Resolved<'a> {
         }
         let credential = question.credential.as_ref();
         let key = credential.and_then(|c| c.policy.as_deref());
-        let key = key.map(|policy| Box::new(door.key(policy, asker.groups, account)));
-        let resource =
-            Values::of(&world, question.resource.entity.as_ref().map_or(Thing::Any, Thing::Entity));
+        let key = key.map(|policy| Box::new(door.key(policy, &subject, account)));
+        let kind = question.resource.kind;
+        let resource = Values::new(kind, subject.own.is_none(), subject.stored, subject.given);
         let Door { numbers, bindings, .. } = door;
         Resolved {
             tree,
             world,
             seen,
+            path,
+            numbers,
+            acts_for: broken || !behind.is_empty(),
             asker,
             resource,
-            path,
             ceilings,
-            numbers,
             bindings,
             behind,
             broken,
@@ -242,6 +225,44 @@ impl<'a> Resolved<'a> {
     }
 }
 
+/// What is acted on, looked up once.
+struct Subject<'a> {
+    own: Option<&'a Entity>,
+    /// Its [`hash_name`]; 0 if there is none.
+    hash: u64,
+    /// What the directory holds of it.
+    stored: Option<&'a [Option<Value>]>,
+    /// What the request says of it.
+    given: Option<&'a Overlay>,
+    /// What it sits in.
+    parent: Option<&'a Entity>,
+}
+
+impl<'a> Subject<'a> {
+    fn of(world: &World<'a>) -> Subject<'a> {
+        let World { vocabulary, directory, question } = *world;
+        let own = question.resource.entity.as_ref();
+        let given = world.overlay(own.map_or(Thing::Any, Thing::Entity));
+        let above = given.and_then(|overlay| overlay.parent.as_ref());
+        let Some(entity) = own else {
+            return Subject { own, hash: 0, stored: None, given, parent: above };
+        };
+        let hash = hash_name(entity.kind, &entity.id);
+        let sort = vocabulary.kinds.get(entity.kind.index()).map(|kind| kind.sort);
+        if sort != Some(Sort::Resource) {
+            let stored = directory.stored(vocabulary, entity);
+            return Subject { own, hash, stored, given, parent: world.parent(Thing::Entity(entity)) };
+        }
+        let held = match directory.resources.is_empty() {
+            true => None,
+            false => directory.resource_hashed(hash, entity.kind, &entity.id),
+        };
+        let held = held.and_then(|ix| directory.resources.get(ix.index()));
+        let parent = held.map_or(above, |held| held.parent.as_ref());
+        Subject { own, hash, stored: held.map(|held| &held.attributes[..]), given, parent }
+    }
+}
+
 /// A question being resolved.
 struct Door<'a, 'l> {
     tree: &'a Tree,
@@ -249,28 +270,20 @@ struct Door<'a, 'l> {
     link: Option<&'l Link>,
     /// Whether the place or the key presented has boundaries.
     capped: bool,
-    numbers: Vec<u32>,
+    numbers: Numbers,
+    /// The groups that the account looked at is in now, by index.
+    groups: Numbers,
     bindings: Vec<&'a [Binding]>,
 }
 
-impl<'a> Door<'a, '_> {
+impl<'a, 'l> Door<'a, 'l> {
     fn at(&self) -> u32 {
         self.numbers.len() as u32
     }
 
-    /// The link's tables serve the set's own tree only.
-    fn group(&self, tree: &Tree, group: GroupIx) -> u32 {
-        match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.groups.get(group.index()).copied().unwrap_or(NONE),
-            None => group_symbol(tree, self.world.directory, group),
-        }
-    }
-
-    fn scope(&self, tree: &Tree, scope: ScopeIx) -> u32 {
-        match self.link.filter(|_| std::ptr::eq(tree, self.tree)) {
-            Some(link) => link.scopes.get(scope.index()).copied().unwrap_or(NONE),
-            None => scope_symbol(tree, self.world.directory, scope),
-        }
+    /// The link, if it is of this tree: its tables serve the set's own tree only.
+    fn link(&self, tree: &Tree) -> Option<&'l Link> {
+        self.link.filter(|_| std::ptr::eq(tree, self.tree))
     }
 
     /// Adds a token; its bit.
@@ -285,36 +298,41 @@ impl<'a> Door<'a, '_> {
         scope.map_or(&[], |scope| &scope.ancestors)
     }
 
-    fn seen(&mut self, tree: &Tree) -> Seen {
+    fn seen(&mut self, tree: &Tree, subject: &Subject<'a>) -> Seen {
         let World { question, .. } = self.world;
         let (start, mut place_bits) = (self.at(), ANY_BIT);
+        let link = self.link(tree);
         for scope in self.scopes() {
-            match self.scope(tree, *scope) {
+            let symbol = match link {
+                Some(link) => link.scope(*scope),
+                None => scope_symbol(tree, self.world.directory, *scope),
+            };
+            match symbol {
                 NONE => {}
                 symbol => place_bits |= self.token(Token::exact(symbol)),
             }
         }
         let places = Part { start, end: self.at() };
         let (start, mut thing_bits) = (self.at(), ANY_BIT);
-        let own = question.resource.entity.as_ref();
-        if let Some(symbol) = own.and_then(|entity| tree.symbols.number(entity)) {
+        let symbol = subject.own.and_then(|e| tree.symbols.number_hashed(subject.hash, e.kind, &e.id));
+        if let Some(symbol) = symbol {
             thing_bits |= self.token(Token::exact(symbol));
         }
-        let mut at = own.map_or(Thing::Any, Thing::Entity);
+        let mut above = subject.parent;
         for _ in 0..=ANCESTRY_DEPTH_MAX {
-            let Some(parent) = self.world.parent(at) else { break };
-            if Some(parent) != own
+            let Some(parent) = above else { break };
+            if Some(parent) != subject.own
                 && let Some(symbol) = tree.symbols.number(parent)
             {
                 thing_bits |= self.token(Token::below(symbol));
             }
-            at = Thing::Entity(parent);
+            above = self.world.parent(Thing::Entity(parent));
         }
         let things = Part { start, end: self.at() };
         let pair = tree.pairs.number(question.action, question.resource.kind);
         let places_folded = folded(place_bits);
         Seen {
-            pair,
+            pair: pair.unwrap_or(NONE),
             pair_bit: pair.map_or(0, pair_bit),
             place_bits,
             places_folded,
@@ -331,7 +349,9 @@ impl<'a> Door<'a, '_> {
         let path = Part { start, end: self.at() };
         for scope in scopes.iter().rev() {
             let held = self.world.directory.scopes.get(scope.index());
-            self.numbers.extend(held.into_iter().flat_map(|scope| scope.boundaries.iter()).map(|b| b.0));
+            for boundary in held.map_or(&[][..], |scope| &scope.boundaries) {
+                self.numbers.push(boundary.0);
+            }
         }
         (path, Part { start: path.end, end: self.at() })
     }
@@ -383,64 +403,82 @@ impl<'a> Door<'a, '_> {
     }
 
     fn asker(&mut self, entity: &'a Entity, link: Option<&'a ActingFor>) -> Asker<'a> {
-        let World { vocabulary, directory, .. } = self.world;
-        let held = directory.account(entity).and_then(|ix| directory.accounts.get(ix.index()));
-        let groups = self.groups_of(held);
-        let (whos, who_bits) = self.whos(self.tree, groups, entity);
+        let vocabulary = self.world.vocabulary;
+        let held = self.held(entity);
+        self.find_groups(held);
+        let (whos, who_bits) = self.whos(self.tree, entity);
         let nodes = self.who_nodes(whos, entity.kind);
-        let bindings = self.bindings_of(held, groups, entity.kind);
-        let kind = vocabulary.kinds.get(entity.kind.index());
-        let supplied = kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied);
+        let bindings = self.bindings_of(held, entity.kind);
+        let supplied = || {
+            let kind = vocabulary.kinds.get(entity.kind.index());
+            kind.is_some_and(|kind| kind.sort == Sort::Account && kind.supplied)
+        };
+        let stored = held.map(|held| &held.attributes[..]);
         let boundaries: &[BoundaryId] = held.map_or(&[], |held| held.boundaries());
         let capped =
             self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         Asker {
             entity,
-            held,
+            held: held.is_some(),
             home: held.and_then(|held| held.home),
             boundaries,
             capped,
             link,
-            values: Values::of(&self.world, Thing::Entity(entity)),
-            unknown: held.is_none() && !supplied,
-            groups,
+            values: Values::new(entity.kind, false, stored, self.world.overlay(Thing::Entity(entity))),
+            unknown: held.is_none() && !supplied(),
             whos,
             who_bits,
             nodes,
+            bound: !bindings.range().is_empty(),
             bindings,
         }
     }
 
-    /// The groups an account is in now, each once.
-    fn groups_of(&mut self, held: Option<&'a Account>) -> Part {
-        let start = self.at();
-        if let Some(held) = held {
-            let now = self.world.now();
-            let live = self.world.directory.groups_of(held).filter(|(_, until)| now < *until);
-            self.numbers.extend(live.map(|(group, _)| group.0));
-            let own = &mut self.numbers[start as usize..];
-            own.sort_unstable();
-            let mut kept = 0;
-            for n in 0..own.len() {
-                if n == 0 || own[n] != own[kept - 1] {
-                    own[kept] = own[n];
-                    kept += 1;
+    /// What the directory holds of an account.
+    fn held(&self, entity: &Entity) -> Option<&'a Account> {
+        let World { directory, question, .. } = self.world;
+        // Where the question says it stands, if it does stand there.
+        let known = question.account_ix.and_then(|ix| directory.accounts.get(ix.index()));
+        let known = known.filter(|account| account.entity == *entity);
+        known.or_else(|| directory.accounts.get(directory.account(entity)?.index()))
+    }
+
+    /// Finds the groups an account is in now, each once, in order.
+    fn find_groups(&mut self, held: Option<&'a Account>) {
+        self.groups.clear();
+        let Some(held) = held else { return };
+        let now = self.world.now();
+        let mut sorted = true;
+        for (direct, until) in held.groups().filter(|(_, until)| now < *until) {
+            let Some(group) = self.world.directory.groups.get(direct.index()) else { continue };
+            for (within, end) in &*group.within {
+                if now < until.min(*end) {
+                    sorted &= self.groups.last().is_none_or(|before| *before < within.0);
+                    self.groups.push(within.0);
                 }
             }
-            self.numbers.truncate(start as usize + kept);
         }
-        Part { start, end: self.at() }
+        if !sorted {
+            self.groups.sort_unstable();
+            self.groups.dedup();
+        }
     }
 
     /// The account and its groups now.
-    fn whos(&mut self, tree: &Tree, groups: Part, entity: &Entity) -> (Part, u64) {
+    fn whos(&mut self, tree: &Tree, entity: &Entity) -> (Part, u64) {
         let (start, mut bits) = (self.at(), token_bit(Token::kind(entity.kind)));
         if tree.symbols.len() > 0 {
             if let Some(symbol) = tree.symbols.number(entity) {
                 bits |= self.token(Token::exact(symbol));
             }
-            for at in groups.range() {
-                match self.group(tree, GroupIx(self.numbers[at])) {
+            let link = self.link(tree);
+            for at in 0..self.groups.len() {
+                let group = GroupIx(self.groups[at]);
+                let symbol = match link {
+                    Some(link) => link.group(group),
+                    None => group_symbol(tree, self.world.directory, group),
+                };
+                match symbol {
                     NONE => {}
                     symbol => bits |= self.token(Token::exact(symbol)),
                 }
@@ -453,7 +491,7 @@ impl<'a> Door<'a, '_> {
         let index = &self.tree.index;
         let start = self.at();
         let any = index.gates.first().map_or(NONE, |gate| gate.any);
-        let add = |node: u32, numbers: &mut Vec<u32>| {
+        let add = |node: u32, numbers: &mut Numbers| {
             if node != NONE {
                 numbers.push(node);
             }
@@ -472,24 +510,35 @@ impl<'a> Door<'a, '_> {
         Part { start, end: self.at() }
     }
 
-    fn bindings_of(&mut self, held: Option<&'a Account>, groups: Part, kind: KindId) -> Part {
+    fn bindings_of(&mut self, held: Option<&'a Account>, kind: KindId) -> Part {
         let start = self.bindings.len() as u32;
         if let Some(held) = held {
             let directory = self.world.directory;
-            let groups = self.numbers[groups.range()].iter();
-            let groups = groups.filter_map(|ix| directory.groups.get(GroupIx(*ix).index()));
-            let of_kind = directory.kind_bindings.iter().filter(|(of, _)| *of == kind);
-            let all = std::iter::once(&held.bindings[..])
-                .chain(groups.map(|group| &group.bindings[..]))
-                .chain(of_kind.map(|(_, binding)| std::slice::from_ref(binding)));
-            self.bindings.extend(all.filter(|list| !list.is_empty()));
+            self.add_bindings(&held.bindings);
+            for at in 0..self.groups.len() {
+                if let Some(group) = directory.groups.get(self.groups[at] as usize) {
+                    self.add_bindings(&group.bindings);
+                }
+            }
+            for (_, binding) in directory.kind_bindings.iter().filter(|(of, _)| *of == kind) {
+                self.add_bindings(std::slice::from_ref(binding));
+            }
         }
         Part { start, end: self.bindings.len() as u32 }
     }
 
-    fn key(&mut self, policy: &'a KeyPolicy, groups: Part, account: &Entity) -> Key<'a> {
-        let seen = self.seen(&policy.tree);
-        let (whos, who_bits) = self.whos(&policy.tree, groups, account);
+    #[inline]
+    fn add_bindings(&mut self, bindings: &'a [Binding]) {
+        if !bindings.is_empty() {
+            self.bindings.push(bindings);
+        }
+    }
+
+    fn key(&mut self, policy: &'a KeyPolicy, subject: &Subject<'a>, account: &Entity) -> Key<'a> {
+        let seen = self.seen(&policy.tree, subject);
+        // Those behind the account have been looked at since.
+        self.find_groups(self.held(account));
+        let (whos, who_bits) = self.whos(&policy.tree, account);
         Key { policy, seen, whos, who_bits }
     }
 }

@@ -58,7 +58,6 @@ fn bytes(tree: &Tree) -> usize {
     fn of<T>(list: &[T]) -> usize {
         std::mem::size_of_val(list)
     }
-    let hash_entry = |bytes: usize| bytes + bytes / 4 + 1;
     of(&tree.order)
         + of(&tree.operands)
         + of(&tree.atoms)
@@ -68,5 +67,5 @@ fn bytes(tree: &Tree) -> usize {
         + of(&tree.steps)
         + tree.shapes.iter().map(|shape| of(&shape.0)).sum::<usize>()
         + tree.index.bytes()
-        + tree.symbols.len() * (32 + hash_entry(40))
+        + tree.symbols.bytes()
 }

@@ -7,7 +7,8 @@
 use super::atom::Operand;
 use super::request::Asking;
 use crate::check::program::{Attribute, Kind, Provenance, Type, Vocabulary};
-use crate::directory::{Thing, World};
+use crate::directory::Thing;
+use crate::request::Overlay;
 use crate::value::{
     Cidr, DAY, DURATION_MAX, Entity, EnumId, KindId, NameId, RecordId, TIME_MAX, TIME_MIN, Value,
 };
@@ -138,18 +139,20 @@ pub(super) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// The attributes of a thing.
-    pub(super) fn of(world: &World<'a>, thing: Thing<'a>) -> Values<'a> {
-        let stored = match thing {
-            Thing::Entity(entity) => world.directory.stored(world.vocabulary, entity),
-            Thing::Any => None,
-        };
+    /// The attributes of an entity, or of `any KIND`, of which the directory holds `stored` and the request says `given`.
+    #[inline]
+    pub(super) fn new(
+        kind: KindId,
+        any: bool,
+        stored: Option<&'a [Option<Value>]>,
+        given: Option<&'a Overlay>,
+    ) -> Self {
         Values {
-            kind: world.kind(thing),
+            kind,
             stored: stored.unwrap_or(&[]),
-            given: world.overlay(thing).map_or(&[], |overlay| &overlay.attributes),
+            given: given.map_or(&[], |overlay| &overlay.attributes),
             held: stored.is_some(),
-            any: thing == Thing::Any,
+            any,
         }
     }
 

@@ -9,9 +9,11 @@
 
 mod data;
 mod dice;
+mod doors;
 mod expr;
 mod formatting;
 mod generator;
+mod live;
 mod metamorphic;
 mod model;
 mod paths;

@@ -26,7 +26,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 /// A request that fits, made not to fit in every way that is known.
-fn broken(
+pub fn broken(
     v: &policyc::check::program::Vocabulary,
     request: &Json,
     dice: &mut Dice,

@@ -42,6 +42,7 @@ fn twins_agree() {
 
 fn agree(seen: &Seen, world: &crate::world::World) -> Result<(), TestCaseError> {
     let engine = world.engine()?;
+    let link = tree::Link::new(&engine.tree, &engine.directory);
     seen.worlds.fetch_add(1, Relaxed);
     for request in &world.requests {
         let question = match engine.ask(&request.to_string()) {
@@ -62,6 +63,8 @@ fn agree(seen: &Seen, world: &crate::world::World) -> Result<(), TestCaseError> 
             engine.key(&question, &plain),
             request
         );
+        let resolved = tree::Resolved::new(&engine.tree, &engine.directory, Some(&link), &question);
+        prop_assert_eq!(resolved.decide(), plain, "with the directory linked: {}", request);
         match plain.refused_by {
             None => seen.allowed.fetch_add(1, Relaxed),
             Some(step) => seen.steps[step as usize].fetch_add(1, Relaxed),

@@ -192,13 +192,17 @@ impl Engine {
 
     /// Reads a request.
     pub fn ask(&self, text: &str) -> Result<Question, RequestError> {
+        self.policy(|policy| json::read(policy, text, now()))
+    }
+
+    /// Does something with what requests are read against.
+    pub fn policy<T>(&self, with: impl FnOnce(&json::PolicyContext<'_>) -> T) -> T {
         let key_policy = |text: &str| self.key_policy(text);
-        let context = json::PolicyContext {
+        with(&json::PolicyContext {
             vocabulary: &self.program.vocabulary,
             directory: &self.directory,
             key_policy: &key_policy,
-        };
-        json::read(&context, text, now())
+        })
     }
 
     fn key_policy(&self, text: &str) -> Result<Arc<KeyPolicy>, String> {

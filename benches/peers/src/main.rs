@@ -54,13 +54,22 @@ fn row(size: usize, with_peers: bool) -> Row {
     let ours = prepared.resolved();
     let plain = |n: usize| world.plain(&world.requests[n]) == Some(Effect::Allow);
     check("policyc", &expected, |n| ours.decide(n));
-    let [probe, decided, plain] =
-        together([&mut probe(size), &mut || pass(|n| ours.decide(n)), &mut || pass(plain)]);
-    eprintln!("  policyc: {:.0} ns, one probe {:.1} ns", decided.nanos, probe.nanos);
+    let mut text = prepared.from_text();
+    check("policyc from text", &expected, |n| text.decide(n));
+    let [probe, decided, from_text, plain] = together([
+        &mut probe(size),
+        &mut || pass(|n| ours.decide(n)),
+        &mut || pass(|n| text.decide(n)),
+        &mut || pass(plain),
+    ]);
+    eprintln!(
+        "  policyc: {:.0} ns, from text {:.0} ns, one probe {:.1} ns",
+        decided.nanos, from_text.nanos, probe.nanos
+    );
     let mut peers = if with_peers { others(&world, &expected) } else { vec![None; PEERS.len() - 1] };
     peers.push(Some(plain));
     let (threads, allocations) = (ours.two_threads(), ours.allocations());
-    Row { rules: size, ours: decided, probe, peers, threads, allocations }
+    Row { rules: size, ours: decided, from_text, probe, peers, threads, allocations }
 }
 
 /// All peers but the plain scan, one after the other, each dropped before the next is made.

@@ -3,7 +3,7 @@
 use crate::allocator;
 use crate::measure::median;
 use crate::world::{REQUESTS, World};
-use policyc::{Directory, PolicySet, Question, Resolved, check, syntax, tree};
+use policyc::{Directory, Link, PolicySet, Question, Resolved, Room, TextRequest, check, syntax, tree};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -12,7 +12,15 @@ use std::time::{Duration, Instant};
 pub struct Prepared {
     set: PolicySet,
     directory: Directory,
+    link: Link,
     questions: Vec<Question>,
+    texts: Vec<TextRequest<'static>>,
+}
+
+/// Requests from text, one after the other.
+pub struct FromText<'a> {
+    prepared: &'a Prepared,
+    room: Room,
 }
 
 /// The requests resolved.
@@ -23,12 +31,27 @@ impl Prepared {
         let set = world.set();
         let directory = world.directory(&set);
         let questions = world.questions(&set, &directory);
-        Prepared { set, directory, questions }
+        let texts = world.requests.iter().map(|request| world.text(request)).collect();
+        let link = set.link(&directory);
+        Prepared { set, directory, link, questions, texts }
+    }
+
+    pub fn from_text(&self) -> FromText<'_> {
+        FromText { prepared: self, room: Room::new() }
     }
 
     pub fn resolved(&self) -> Ours<'_> {
-        let link = self.set.link(&self.directory);
-        Ours(self.questions.iter().map(|q| self.set.resolve(&self.directory, Some(&link), q)).collect())
+        let resolve = |question| self.set.resolve(&self.directory, Some(&self.link), question);
+        Ours(self.questions.iter().map(resolve).collect())
+    }
+}
+
+impl FromText<'_> {
+    #[inline]
+    pub fn decide(&mut self, n: usize) -> bool {
+        let Prepared { set, directory, link, texts, .. } = self.prepared;
+        let decision = set.decide_text(directory, Some(link), &texts[n], &mut self.room);
+        decision.expect("the world's requests fit").is_allow()
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write;
 pub struct Row {
     pub rules: usize,
     pub ours: Figure,
+    pub from_text: Figure,
     pub probe: Figure,
     pub peers: Vec<Option<Figure>>,
     pub threads: f64,
@@ -18,23 +19,23 @@ pub struct Row {
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();
     let peers = PEERS.join(" | ");
-    let line = format!("|--:|{}\n", "--:|".repeat(PEERS.len() + 1));
-    let _ = writeln!(out, "\nTime per decision:\n\n| rules | policyc | {peers} |");
+    let line = format!("|--:|{}\n", "--:|".repeat(PEERS.len() + 2));
+    let _ = writeln!(out, "\nTime per decision:\n\n| rules | policyc | from strings | {peers} |");
     out.push_str(&line);
     for row in rows {
-        let _ = write!(out, "| {} | {} |", row.rules, time(row.ours.nanos));
+        let _ = write!(out, "| {} | {} | {} |", row.rules, time(row.ours.nanos), time(row.from_text.nanos));
         cells(&mut out, row, |f| time(f.nanos));
     }
-    let _ = writeln!(out, "\nIn decisions of policyc:\n\n| rules | policyc | {peers} |");
+    let _ = writeln!(out, "\nIn decisions of policyc:\n\n| rules | policyc | from strings | {peers} |");
     out.push_str(&line);
     for row in rows {
-        let _ = write!(out, "| {} | 1 |", row.rules);
+        let _ = write!(out, "| {} | 1 | {} |", row.rules, ratio(row.from_text.nanos / row.ours.nanos));
         cells(&mut out, row, |f| ratio(f.nanos / row.ours.nanos));
     }
-    let _ = writeln!(out, "\nAnswers compared with the plain reading:\n\n| rules | policyc | {peers} |");
+    let _ = writeln!(out, "\nAnswers compared with the plain reading:\n\n| rules | policyc | from strings | {peers} |");
     out.push_str(&line);
     for row in rows {
-        let _ = write!(out, "| {} | {} |", row.rules, row.ours.checked);
+        let _ = write!(out, "| {} | {} | {} |", row.rules, row.ours.checked, row.from_text.checked);
         cells(&mut out, row, |f| f.checked.to_string());
     }
     let head = "one FxHash probe | policyc in probes | two threads, in rates of one | allocations a decision";
