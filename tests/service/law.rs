@@ -1,7 +1,7 @@
 //! The law of escalation: whatever accounts do that hold neither `grant`, `act_as` nor `activate`, the union of what they
 //! and their keys may do never grows. A plain second model says what that is, from what is stored.
 //!
-//! `.ci/planted` plants ten bugs, each of which breaks this test.
+//! `.ci/planted` plants ten bugs, one at a time, and says which of them this test catches.
 
 use crate::world::World;
 use serde_json::{Value, json};
