@@ -24,6 +24,7 @@
 //! | `live` | a set and a directory in use, replaced while others decide |
 //! | `audit/` | feature `server`: the audit log of `policyd` |
 //! | `report` `cli/` | feature `cli`: diagnostics on a terminal, and the command |
+//! | `service/` | feature `server`: `policyd`, which keeps accounts, keys and the log, and asks the engine |
 
 pub mod check;
 pub mod decision;
@@ -48,26 +49,36 @@ pub mod value;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "server")]
+pub mod service;
 
 #[cfg(feature = "server")]
 pub mod audit;
 
+pub use check::program::{Kind, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
-pub use directory::{Change, Directory, Touched};
+pub use directory::{
+    Account, At, Binding, Builder, Change, DataError, Directory, Holder, LinkTarget, Place, ScopeIx, Target,
+    Touched,
+};
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
+pub use json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
 pub use live::{Live, Snapshot};
 pub use request::text::{
     Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource,
 };
-pub use request::{Question, RequestError, Room};
+pub use request::{Asked, AskedCredential, AskedEntity, KeyPolicy, Overlay, Question, RequestError, Room};
 pub use set::{Answer, Compiled, PolicySet, Stats, TextFile, format_text};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suite::{Coverage, TestOutcome};
 pub use tree::file::FileError;
 pub use tree::{Link, Resolved};
-pub use value::{Effect, parse_time, show_time};
+pub use value::{
+    ActionId, BoundaryId, Cidr, Effect, Entity, KindId, RoleId, Value, check_string, parse_cidr, parse_time,
+    show_time,
+};
 
 #[cfg(feature = "cli")]
 pub use report::{Reporter, visible};

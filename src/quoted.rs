@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::directory::Directory;
 use crate::syntax::ast::{Declaration, Expr, ExprKind, File, Name, Quoted, Rule, What, Where, Who};
 use crate::value::{Entity, KindId};
+use smol_str::SmolStr;
 
 /// Ids that a misspelt one is compared with.
 const IDS_COMPARED_MAX: usize = 10_000;
@@ -17,6 +18,15 @@ pub fn check(vocabulary: &Vocabulary, files: &[File], directory: &Directory) -> 
     let mut found = Vec::new();
     names(files, &mut |kind, id| found.extend(unknown(vocabulary, directory, kind, id)));
     found.sort_by_key(Diagnostic::span);
+    found
+}
+
+/// Every kind and id that stands in quotes, sorted.
+pub fn all(files: &[File]) -> Vec<(SmolStr, SmolStr)> {
+    let mut found = Vec::new();
+    names(files, &mut |kind, id| found.push((kind.text.clone(), id.text.clone())));
+    found.sort();
+    found.dedup();
     found
 }
 

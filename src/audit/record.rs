@@ -164,6 +164,8 @@ pub enum Body {
     Changed {
         /// In the order in which they were made.
         changes: Vec<ChangeFacts>,
+        /// What was asked of our own policies, each with the rule that allowed it: `create_project: policyd_admin.1`.
+        allowed_by: Vec<String>,
     },
     /// A session of reading the log: one record for each, none for its pages.
     Read {

@@ -1,0 +1,159 @@
+//! Groups, and who is in them.
+//!
+//! In:    a group's id and place; an account or group that joins it, perhaps until a time.
+//! Out:   groups, memberships.
+//! Law:   joining gives all that the group has, whether by binding or by a rule that names it: only a member, or who may
+//!        grant on that group, lets others in.
+
+use super::{Input, Op, at, conditional, named_by_rules, op, place, set, unchanged};
+use crate::service::change::{Change, Reply};
+use crate::service::fields::{Ty, may, must};
+use crate::service::guard::On;
+use crate::service::holding;
+use crate::service::object::{Fields, Kind};
+use crate::service::problem::Problem;
+
+const MEMBERS: &[Kind] = &[Kind::User, Kind::ServiceAccount, Kind::Agent, Kind::Group];
+
+pub const OPS: &[Op] = &[
+    op(
+        "POST",
+        "groups",
+        "",
+        "Creates a group",
+        &[
+            must("id", Ty::Id, "its id"),
+            may("scope", Ty::Place, "where it stands; the organization if left out"),
+            may("title", Ty::Text(256), "what people call it"),
+        ],
+        create,
+    ),
+    conditional(op(
+        "PATCH",
+        "groups",
+        "{id}",
+        "Changes a group",
+        &[may("title", Ty::Text(256), "what people call it")],
+        patch,
+    )),
+    conditional(op("DELETE", "groups", "{id}", "Deletes a group", &[], delete)),
+    op(
+        "POST",
+        "memberships",
+        "",
+        "Puts an account or a group into a group",
+        &[
+            must("group", Ty::Id, "the group"),
+            must("member", Ty::Ref(MEMBERS), "who joins"),
+            may("until", Ty::Time, "when it ends"),
+            may("reason", Ty::Text(1024), "why"),
+        ],
+        join,
+    ),
+    conditional(op("DELETE", "memberships", "{id}", "Takes a member out of a group", &[], leave)),
+];
+
+fn create(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
+    let place = place(change, input.text("scope"))?;
+    let permit = change.permit("create_group", at(&place))?;
+    let id = input.must("id")?;
+    named_by_rules(change, "group", id, &place)?;
+    let mut body = Fields::new();
+    set(&mut body, input, &["id", "title"]);
+    body.insert("scope".into(), place.name.as_str().into());
+    let mut group = change.object(Kind::Group, id, &place.name, body);
+    group.refs = vec![("scope".into(), place.uid)];
+    Ok(Reply::created(change.put(&permit, group)?.show()))
+}
+
+fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
+    let mut group = change.find(Kind::Group, &input.id)?;
+    let permit = change.permit("update", On::Group(&group.name))?;
+    unchanged(&group, input)?;
+    set(&mut group.body, input, &["title"]);
+    Ok(Reply::ok(change.put(&permit, group)?.show()))
+}
+
+/// A rule that names a group may deny its members: leaving it, or one in it, takes somebody who may grant on it.
+fn may_lift(change: &mut Change<'_>, group: &str) -> Result<(), Problem> {
+    let org = change.org()?;
+    let directory = &org.own.directory;
+    let within = directory.group(group).map(|ix| &directory.groups[ix.index()].within);
+    let all = within.into_iter().flat_map(|w| w.iter());
+    let ids = all.map(|(g, _)| directory.groups[g.index()].id.to_string());
+    let named: Vec<String> = ids.filter(|id| org.named.contains(&("group".to_owned(), id.clone()))).collect();
+    named.iter().try_for_each(|id| change.permit("grant", On::Group(id)).map(|_| ()))
+}
+
+fn delete(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
+    let group = change.find(Kind::Group, &input.id)?;
+    if change.may("delete", On::Group(&group.name)) {
+        may_lift(change, &group.name)?;
+    }
+    super::remove(change, input, Kind::Group, "delete")
+}
+
+fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
+    let group = change.find(Kind::Group, input.must("group")?)?;
+    let (kind, id) = input.reference("member").ok_or_else(|| Problem::field("member", "missing"))?;
+    let permit = change.permit(if kind == Kind::Group { "nest" } else { "join" }, On::Group(&group.name))?;
+    let member = change.find(kind, id)?;
+    if member.uid == group.uid {
+        return Err(Problem::field("member", "a group is not in itself"));
+    }
+    let until = input.time("until").unwrap_or(i64::MAX);
+    let (org, caller) = (change.org()?, change.caller()?);
+    if !holding::group(&org, &caller, &group.name, until) {
+        change.permit("grant", On::Group(&group.name))?;
+    }
+    if kind == Kind::Group {
+        no_cycle(change, &group.uid, &member.uid)?;
+    }
+    let mut body = Fields::new();
+    set(&mut body, input, &["group", "member", "until", "reason"]);
+    body.insert("granted_by".into(), granted_by(change));
+    let name = format!("{}|{}", group.uid, member.uid);
+    let mut membership = change.object(Kind::Membership, &name, &group.scope, body);
+    membership.refs = vec![("group".into(), group.uid.clone()), ("member".into(), member.uid)];
+    Ok(Reply::created(change.put(&permit, membership)?.show()))
+}
+
+/// Who makes a grant, for those who read it later.
+pub fn granted_by(change: &Change<'_>) -> serde_json::Value {
+    let account = change.caller.as_ref().and_then(|c| c.account.as_ref());
+    account.map_or(serde_json::Value::Null, |a| serde_json::json!({ "kind": a.kind.wire(), "id": a.id }))
+}
+
+/// Whether `inner` would come to contain itself.
+fn no_cycle(change: &mut Change<'_>, outer: &str, inner: &str) -> Result<(), Problem> {
+    let org = change.org.clone();
+    let mut above = vec![outer.to_owned()];
+    let mut seen = Vec::new();
+    while let Some(uid) = above.pop() {
+        if uid == inner {
+            return Err(Problem::conflict("the group would be in itself, through others"));
+        }
+        if seen.contains(&uid) {
+            continue;
+        }
+        for membership in change.tx.referring(&org, &uid)?.iter().filter(|m| m.kind == Kind::Membership) {
+            if membership.refers("member") == Some(uid.as_str()) {
+                above.extend(membership.refers("group").map(str::to_owned));
+            }
+        }
+        seen.push(uid);
+    }
+    Ok(())
+}
+
+fn leave(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
+    let membership = change.find(Kind::Membership, &input.id)?;
+    let org = change.org.clone();
+    let uid = membership.refers("group").unwrap_or_default().to_owned();
+    let group = change.tx.object(&org, &uid)?.ok_or_else(Problem::absent)?;
+    let permit = change.permit("leave", On::Group(&group.name))?;
+    may_lift(change, &group.name)?;
+    unchanged(&membership, input)?;
+    change.delete(&permit, membership.clone())?;
+    Ok(Reply::ok(serde_json::json!({ "uid": membership.uid, "deleted": true })))
+}

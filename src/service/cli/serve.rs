@@ -1,0 +1,223 @@
+//! `policyd init` and `policyd serve`.
+//!
+//! In:    a data folder.
+//! Out:   first credentials in files that only their owner can read; a service on a local address.
+//! Law:   a secret goes to a file or, when asked for, to the terminal; the log of the service never has one.
+
+use super::{Done, Failure};
+use crate::service::http;
+use crate::service::init;
+use crate::service::pepper::write_private;
+use crate::service::running::{Places, Service};
+use crate::service::state;
+use clap::{Arg, ArgMatches, Command};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+fn data() -> Arg {
+    Arg::new("data").long("data").env("POLICYD_DATA").default_value("policyd").help("The data folder")
+}
+
+fn pepper() -> Arg {
+    Arg::new("pepper-file")
+        .long("pepper-file")
+        .env("POLICYD_PEPPER_FILE")
+        .help("The pepper file, if it is kept elsewhere than in the data folder")
+}
+
+pub fn init_command() -> Command {
+    Command::new("init")
+        .about("Make a store with its first organization and credentials")
+        .arg(data())
+        .arg(pepper())
+        .arg(
+            Arg::new("organization")
+                .long("organization")
+                .required(true)
+                .help("The id of the first organization"),
+        )
+        .arg(Arg::new("owner").long("owner").required(true).help("The id of the first person, who owns it"))
+        .arg(
+            Arg::new("show")
+                .long("show")
+                .num_args(0)
+                .help("Show the credentials on the terminal instead of writing files"),
+        )
+}
+
+pub fn serve_command() -> Command {
+    Command::new("serve")
+        .about("Serve the store")
+        .arg(data())
+        .arg(pepper())
+        .arg(
+            Arg::new("listen")
+                .long("listen")
+                .env("POLICYD_LISTEN")
+                .default_value("127.0.0.1:7621")
+                .help("The address to listen on"),
+        )
+        .arg(
+            Arg::new("behind-tls-proxy")
+                .long("behind-tls-proxy")
+                .num_args(0)
+                .help("Listen elsewhere than on this machine: a proxy in front encrypts"),
+        )
+        .arg(
+            Arg::new("trusted-proxy")
+                .long("trusted-proxy")
+                .action(clap::ArgAction::Append)
+                .value_name("CIDR")
+                .help("A network whose X-Forwarded-For counts"),
+        )
+        .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
+}
+
+pub fn recover_command() -> Command {
+    Command::new("recover")
+        .about("Mint a key of the installation, with access to the host; the service must be stopped")
+        .arg(data())
+        .arg(pepper())
+        .arg(Arg::new("out").required(true).help("A new file for the key"))
+}
+
+/// Runs `policyd recover`.
+pub fn recover(found: &ArgMatches) -> Done {
+    let out = found.get_one::<String>("out").cloned().unwrap_or_default();
+    if Path::new(&out).exists() {
+        return Err(Failure::usage(format!("{out} is there already: a key is never written over a file")));
+    }
+    let key = init::recover(&places(found)).map_err(Failure::usage)?;
+    write_private(Path::new(&out), &format!("{}\n", key.reveal()))
+        .map_err(|e| Failure::usage(format!("the key was made, but {out} can't be written: {e}")))?;
+    println!("wrote {out} (readable by you alone); the log of the installation says so");
+    Ok(0)
+}
+
+/// Runs `policyd audit state`.
+pub fn state(found: &ArgMatches) -> Done {
+    let told = state::verify(&places(found)).map_err(|message| Failure { message, exit: 1 })?;
+    told.iter().for_each(|line| println!("{line}"));
+    Ok(0)
+}
+
+pub fn state_command() -> Command {
+    Command::new("state")
+        .about("Rebuild directory, keys and policies from the log of changes, and compare; with access to the host")
+        .arg(data())
+        .arg(pepper())
+}
+
+fn places(found: &ArgMatches) -> Places {
+    let data = found.get_one::<String>("data").map(PathBuf::from).unwrap_or_default();
+    Places::below(&data, found.get_one::<String>("pepper-file").map(Path::new))
+}
+
+pub fn init(found: &ArgMatches) -> Done {
+    let places = places(found);
+    let text = |name: &str| found.get_one::<String>(name).cloned().unwrap_or_default();
+    let (organization, owner) = (text("organization"), text("owner"));
+    let first = init::init(&places, &organization, &owner).map_err(Failure::usage)?;
+    println!("made {}: organization {organization}, owned by user {owner}", places.data.display());
+    let keys = [("installation.key", &first.installation), ("admin.key", &first.admin.token)];
+    for (name, secret) in keys {
+        if found.get_flag("show") {
+            println!("{name}: {}", secret.reveal());
+            continue;
+        }
+        let path = places.data.join(name);
+        write_private(&path, &format!("{}\n", secret.reveal()))
+            .map_err(|e| Failure::usage(format!("can't write {}: {e}", path.display())))?;
+        println!("wrote {} (readable by you alone)", path.display());
+    }
+    println!("the admin key ends at {}", first.admin.expires_at);
+    println!("\nNow try:\n  policyd serve --data {}", places.data.display());
+    Ok(0)
+}
+
+pub fn serve(found: &ArgMatches) -> Done {
+    let level =
+        found.get_one::<String>("log-level").and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::INFO);
+    tracing_subscriber::fmt().json().with_max_level(level).with_writer(std::io::stderr).init();
+    let listen = found.get_one::<String>("listen").cloned().unwrap_or_default();
+    let address: SocketAddr = listen
+        .parse()
+        .map_err(|_| Failure::usage(format!("`{listen}` is not an address such as 127.0.0.1:7621")))?;
+    if !address.ip().is_loopback() && !found.get_flag("behind-tls-proxy") {
+        return Err(Failure::usage(format!(
+            "{address} is not on this machine, and nothing here encrypts: put a TLS proxy in front and say --behind-tls-proxy"
+        )));
+    }
+    let proxies = found.get_many::<String>("trusted-proxy").into_iter().flatten();
+    let proxies: Result<Vec<_>, _> = proxies.map(|c| crate::parse_cidr(c)).collect();
+    let proxies = proxies.map_err(|m| Failure::usage(format!("--trusted-proxy: {m}")))?;
+    let places = places(found);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
+    runtime.block_on(run(&places, address, proxies))
+}
+
+async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) -> Done {
+    let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
+    let listener = TcpListener::bind(address).await.map_err(bound)?;
+    let local = listener.local_addr().map_err(bound)?;
+    if !places.database().exists() {
+        let say = format!("not initialised: run `policyd init --data {}`", places.data.display());
+        tracing::warn!(%local, say, "listening, not ready");
+        eprintln!("policyd: {say}");
+        return ended(http::serve_uninitialised(listener, say, stopped(None)).await);
+    }
+    let service = Arc::new(Service::open(places, proxies).map_err(Failure::usage)?);
+    tracing::info!(%local, installation = service.installation, "ready");
+    println!("policyd listens on http://{local}");
+    let watched = Arc::clone(&service);
+    let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
+    if service.ready().is_err() {
+        return Err(Failure {
+            message: "a write failed: start again to read what is there".to_owned(),
+            exit: 1,
+        });
+    }
+    tracing::info!("stopped");
+    ended(done)
+}
+
+fn ended(done: std::io::Result<()>) -> Done {
+    done.map(|()| 0).map_err(|e| Failure { message: format!("serving failed: {e}"), exit: 1 })
+}
+
+/// Until somebody ends the process, or a write failed.
+async fn stopped(service: Option<Arc<Service>>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut ends = signal(SignalKind::terminate()).ok();
+    let failed = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if service.as_ref().is_some_and(|s| s.writer.has_failed() || s.decisions.has_failed()) {
+                return;
+            }
+        }
+    };
+    let term = async {
+        match &mut ends {
+            Some(ends) => drop(ends.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    let int = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    let (mut failed, mut term, mut int) = (Box::pin(failed), Box::pin(term), Box::pin(int));
+    std::future::poll_fn(|cx| {
+        let any = failed.as_mut().poll(cx).is_ready()
+            || term.as_mut().poll(cx).is_ready()
+            || int.as_mut().poll(cx).is_ready();
+        if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,399 @@
+//! `POST /v1/authorize` and `/v1/authorize/batch`: may this account do that?
+//!
+//! In:    a caller, perhaps its client's credential, one question or several.
+//! Out:   answers, each with the id of its event; and the record, which must be durable before they are sent.
+//! Law:   asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
+//!        about; without them the question isn't looked into, and whether anybody or anything exists isn't told.
+
+use super::authn::{Caller, KeyRefusal};
+use super::change::RequestFacts;
+use super::guard::{On, asking, credential, permit};
+use super::journal::{self, About, Decided};
+use super::memory::{AccountFacts, OrgState};
+use super::object::Kind;
+use super::problem::Problem;
+use super::secret::new_uid;
+use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
+use crate::{Asked, AskedCredential, Json, Mistakes, Path, Question, RequestError, Value};
+use serde_json::{Value as JsonValue, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Questions in one batch.
+pub const BATCH_MAX: usize = 200;
+
+/// Whose rights are asked about, when it isn't who the body names.
+pub enum Client {
+    /// The caller itself, or whom the body names.
+    None,
+    /// Whoever presented this key to the caller.
+    Key(Box<Caller>),
+    /// Whoever it was, its key, with this public id, isn't live.
+    Refused(KeyRefusal, String),
+}
+
+/// What a request to decide brings.
+pub struct Asking<'a> {
+    /// The organization.
+    pub org: &'a OrgState,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// For whom.
+    pub client: &'a Client,
+    /// When: the server's time.
+    pub now: i64,
+    /// The request.
+    pub request: &'a RequestFacts,
+}
+
+/// Answers and their record.
+pub struct Decisions {
+    /// What is answered.
+    pub body: JsonValue,
+    /// What must be durable first.
+    pub entry: Entry,
+}
+
+/// Answers one question.
+pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
+    let json = parse(body)?;
+    let mut found = answer(asking, json)?;
+    let entry = record(asking, vec![found.facts], found.subject.take(), &found.scope)?;
+    Ok(Decisions { body: found.shown, entry })
+}
+
+/// Answers several; a question that doesn't fit is answered in its place.
+pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
+    let json = parse(body)?;
+    let mut out = Mistakes::new();
+    let fields = json.fields(&Path::Root, ["requests"], &mut out);
+    let Some([Some(requests)]) = fields.filter(|_| out.is_empty()) else {
+        return Err(Problem::invalid("expected `{\"requests\": […]}`"));
+    };
+    let mut all = Vec::new();
+    if !requests.each(|_, request| all.push(request)) {
+        return Err(Problem::field("requests", "expected an array of requests"));
+    }
+    if all.is_empty() || all.len() > BATCH_MAX {
+        return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
+    }
+    let (mut answers, mut facts, mut subject, mut scope) = (Vec::new(), Vec::new(), None, String::new());
+    for request in all {
+        match answer(asking, request) {
+            Ok(found) => {
+                answers.push(found.shown);
+                facts.push(found.facts);
+                subject = subject.or(found.subject);
+                if scope.is_empty() {
+                    scope = found.scope;
+                }
+            }
+            Err(problem) => answers.push(json!({ "error": problem.document(&asking.request.id) })),
+        }
+    }
+    let entry = record(asking, facts, subject, &scope)?;
+    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entry })
+}
+
+fn parse(body: &str) -> Result<Json<'_>, Problem> {
+    if super::fields::too_deep(body) {
+        return Err(Problem::invalid("the body nests too deep"));
+    }
+    Json::parse(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {}", e.in_text(body))))
+}
+
+/// One answer.
+struct Answered {
+    shown: JsonValue,
+    facts: DecisionFacts,
+    subject: Option<AccountFacts>,
+    scope: String,
+}
+
+/// Who the question is about.
+enum Subject<'a> {
+    /// The caller, with its own key.
+    Own,
+    /// The caller's client, with its key.
+    Client(&'a Caller),
+    /// Whom the body names.
+    Named,
+}
+
+/// The question as the engine reads it: what the body says, with the account that a key stands for.
+fn compose(asking: &Asking<'_>, json: Json<'_>) -> Result<(String, Subject<'static>, Parts), Problem> {
+    let members = json.members().ok_or_else(|| Problem::invalid("expected a JSON object"))?;
+    let mut parts = Parts::default();
+    let mut text = String::from("{");
+    let mut named = false;
+    for member in &members {
+        match &*member.key {
+            "credential" => {
+                let say = "send your client's key in the header `Policyd-Client-Key`, not in the body";
+                return Err(Problem::field("credential", say));
+            }
+            "account" => named = true,
+            "context" => parts.context = serde_json::from_str(member.value.text).ok(),
+            "resource" => parts.resource = serde_json::from_str(member.value.text).ok(),
+            "action" => parts.action = serde_json::from_str(member.value.text).ok(),
+            "acting_for" => parts.acting_for = serde_json::from_str(member.value.text).ok(),
+            "scope" => parts.scope = member.value.string().map(|s| s.into_owned()),
+            _ => {}
+        }
+        let _ = write!(text, "{}:{},", member.written.text, member.value.text);
+    }
+    let subject = match (asking.client, named) {
+        (Client::None, true) => Subject::Named,
+        (_, true) => {
+            return Err(Problem::field("account", "leave it out: the client's key says who it is"));
+        }
+        (Client::Key(_) | Client::Refused(..), false) => Subject::Named,
+        (Client::None, false) => Subject::Own,
+    };
+    if !named {
+        let account = match asking.client {
+            Client::Key(client) => client.account.as_ref(),
+            Client::None => asking.caller.account.as_ref(),
+            Client::Refused(..) => None,
+        };
+        if let Some(account) = account {
+            let account = json!({ "kind": account.kind.wire(), "id": account.id });
+            let _ = write!(text, "\"account\":{account},");
+        }
+    }
+    if parts.context.as_ref().is_some_and(|c| c.get("now").is_some()) {
+        return Err(Problem::field("context.now", "leave it out: the server's time counts"));
+    }
+    if text.ends_with(',') {
+        text.pop();
+    }
+    text.push('}');
+    Ok((text, subject, parts))
+}
+
+/// What a body says, for rights and records.
+#[derive(Default)]
+struct Parts {
+    context: Option<JsonValue>,
+    resource: Option<JsonValue>,
+    action: Option<JsonValue>,
+    acting_for: Option<JsonValue>,
+    scope: Option<String>,
+}
+
+fn forbidden() -> Problem {
+    Problem::forbidden(
+        "needs the right `ask` at the place asked about; about yourself, only what you say of nothing else",
+    )
+}
+
+fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
+    let (text, subject, parts) = compose(asking, json)?;
+    let subject = match (asking.client, subject) {
+        (Client::Key(client), _) => Subject::Client(client),
+        (_, other) => other,
+    };
+    let org = asking.org;
+    if let Client::Refused(why, key_id) = asking.client {
+        if !may(asking, "ask", &org.id) {
+            return Err(forbidden());
+        }
+        return Ok(refused_key(&parts, *why, key_id));
+    }
+    let own = matches!(subject, Subject::Own);
+    let resolved = resolve(asking, &text, &subject);
+    let question = match resolved {
+        Ok(question) => question,
+        Err(error) => {
+            // Only who may ask about everything hears what is and isn't there.
+            return if may(asking, "ask", &org.id) {
+                Err(Problem::field(error.field, error.message))
+            } else if own {
+                Err(Problem::field(error.field, "it doesn't fit: needs the right `ask` to hear more"))
+            } else {
+                Err(forbidden())
+            };
+        }
+    };
+    let place =
+        question.scope.map_or(org.id.as_str(), |ix| org.own.directory.scopes[ix.index()].entity.id.as_str());
+    let asks = may(asking, "ask", place);
+    if !own && !asks {
+        return Err(forbidden());
+    }
+    rights(asking, &question, &parts, own, place)?;
+    let decision = org.own.set.decide(&org.own.directory, &question);
+    let told = org.own.set.render(&question, &decision);
+    let event = new_uid("ev");
+    let step = told.refused_by.and_then(|s| serde_json::to_value(s).ok()?.as_str().map(str::to_owned));
+    let step = step.unwrap_or_else(|| "allow".to_owned());
+    let rule = told.rule.as_ref().map(ToString::to_string);
+    let mut shown = serde_json::to_value(&told).expect("decide: an answer is JSON");
+    shown["event"] = event.clone().into();
+    shown["revision"] = org.revision.into();
+    shown["policy_set"] = org.active.clone().into();
+    if own && !asks {
+        shown["rule"] = JsonValue::Null;
+    }
+    let named = || {
+        let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
+        let uid = org.names.get(&(kind, question.account.id.to_string()))?;
+        org.accounts.get(uid).cloned()
+    };
+    let facts = Decided {
+        event,
+        action: part(&parts.action, "name"),
+        resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
+        inputs: inputs(&parts),
+        allowed: decision.is_allow(),
+        step,
+        rule,
+    };
+    Ok(Answered {
+        shown,
+        facts: facts.into(),
+        subject: match subject {
+            Subject::Own => asking.caller.account.clone(),
+            Subject::Client(client) => client.account.clone(),
+            Subject::Named => named(),
+        },
+        scope: place.to_owned(),
+    })
+}
+
+/// The answer about a client whose key isn't live: a denial, recorded like any other.
+fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
+    let event = new_uid("ev");
+    let shown = json!({
+        "decision": "deny", "rule": null, "refused_by": "credential", "because": ["the client's key is not live"],
+        "ask": null, "event": event,
+    });
+    let mut inputs = inputs(parts);
+    inputs.insert("credential".to_owned(), Fact::from(why.word()));
+    inputs.insert("key_id".to_owned(), Fact::from(key_id));
+    let facts = Decided {
+        event,
+        action: part(&parts.action, "name"),
+        resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
+        inputs,
+        allowed: false,
+        step: "credential".to_owned(),
+        rule: None,
+    };
+    Answered { shown, facts: facts.into(), subject: None, scope: parts.scope.clone().unwrap_or_default() }
+}
+
+fn part(of: &Option<JsonValue>, field: &str) -> String {
+    of.as_ref().and_then(|v| v.get(field)?.as_str()).unwrap_or_default().to_owned()
+}
+
+fn inputs(parts: &Parts) -> BTreeMap<String, Fact> {
+    let of = |value: &Option<JsonValue>, field: &str| value.as_ref().and_then(|v| v.get(field).cloned());
+    let given = [
+        ("context", parts.context.clone()),
+        ("resource.attributes", of(&parts.resource, "attributes")),
+        ("resource.in", of(&parts.resource, "in")),
+        ("action.attributes", of(&parts.action, "attributes")),
+        ("acting_for", parts.acting_for.clone()),
+        ("scope", parts.scope.clone().map(JsonValue::String)),
+    ];
+    given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), Fact::Plain(v?)))).collect()
+}
+
+fn may(asking: &Asking<'_>, action: &'static str, place: &str) -> bool {
+    let kind = match place.matches('/').count() {
+        0 => "organization",
+        1 => "project",
+        _ => "environment",
+    };
+    permit(asking.org, asking.caller, action, On::Scope(kind, place), asking.now).is_ok()
+}
+
+/// The rights beside asking that a question takes.
+fn rights(
+    asking: &Asking<'_>,
+    question: &Question,
+    parts: &Parts,
+    own: bool,
+    place: &str,
+) -> Result<(), Problem> {
+    let account = &question.account;
+    let said = |o: &&crate::Overlay| {
+        let of_self = own && o.entity.as_ref() == Some(account);
+        !of_self && (o.parent.is_some() || o.attributes.iter().any(Option::is_some))
+    };
+    let context = parts.context.as_ref().and_then(JsonValue::as_object).is_some_and(|c| !c.is_empty());
+    if (context || question.overlay.iter().any(|o| said(&o))) && !may(asking, "supply", place) {
+        return Err(Problem::forbidden(
+            "needs the right `supply` here: the request brings values of its own",
+        ));
+    }
+    if !own && parts.acting_for.is_some() && !may(asking, "assert_chain", place) {
+        return Err(Problem::forbidden(
+            "needs the right `assert_chain` here: the request says who stands behind",
+        ));
+    }
+    Ok(())
+}
+
+fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Question, RequestError> {
+    let org = asking.org;
+    let side = &org.own;
+    let mut asked: Asked = side.set.parse_request(text)?;
+    if let Some(now) = asked.context.first_mut() {
+        *now = Some(Value::Time(asking.now));
+    }
+    let presented = match subject {
+        Subject::Own => Some(asking.caller),
+        Subject::Client(client) => Some(*client),
+        Subject::Named => None,
+    };
+    if let Some(presented) = presented {
+        let whole = || RequestError::whole("the key's ceilings have no meaning in the active policy set");
+        let account = presented.account.as_ref().ok_or_else(whole)?;
+        asked.account = self::asking(side, presented, account).ok_or_else(whole)?;
+        asked.credential = Some(credential(side, presented, true).ok_or_else(whole)?);
+        let entries = side.set.vocabulary().context.iter().enumerate();
+        for (slot, entry) in entries.filter(|(_, e)| side.set.vocabulary().name(e.name) == "ip") {
+            if entry.ty == crate::Type::Ip && matches!(subject, Subject::Own) {
+                asked.context[slot] = Some(Value::Ip(presented.ip));
+            }
+        }
+    } else {
+        asked.credential = None::<AskedCredential>;
+    }
+    side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
+}
+
+fn record(
+    asking: &Asking<'_>,
+    decisions: Vec<DecisionFacts>,
+    subject: Option<AccountFacts>,
+    scope: &str,
+) -> Result<Entry, Problem> {
+    let mut draft = Draft::new()?;
+    let about = About {
+        log: Log::Decisions,
+        org: &asking.org.uid,
+        scope,
+        at: asking.now,
+        revision: asking.org.revision,
+        request: asking.request,
+    };
+    let by = &asking.caller;
+    let own = subject.as_ref().map(|s| &s.uid) == by.account.as_ref().map(|a| &a.uid);
+    let credential = match asking.client {
+        Client::Key(client) => Some(client.key.uid.as_str()),
+        _ if own => Some(by.key.uid.as_str()),
+        _ => None,
+    };
+    let org = Some(asking.org);
+    let account = subject.map(|s| journal::actor(&mut draft, &s, credential, org)).transpose()?;
+    let asked_by = match &by.account {
+        Some(caller) if !own => Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?),
+        _ => None,
+    };
+    let policy_set = asking.org.active.clone().unwrap_or_default();
+    let body = Body::Decided { policy_set, decisions };
+    Ok(journal::finish(&about, account, asked_by, body, draft)?)
+}

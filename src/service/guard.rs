@@ -1,0 +1,187 @@
+//! May this caller do that? Our own interface, asked of the same engine as everything else.
+//!
+//! In:    a caller, one of the actions of `policies/policyd/`, what it is done to.
+//! Out:   [`Permit`], which only this file can make and without which nothing is changed; or [`Denied`].
+//! Law:   the shipped set must allow it, and the organization's own set, with the ceilings of the credential, too.
+
+use super::authn::Caller;
+use super::memory::{AccountFacts, Key, OrgState, Side};
+use crate::{
+    ActionId, Answer, Asked, AskedCredential, AskedEntity, BoundaryId, Entity, KindId, Question, Type, Value,
+};
+use smol_str::SmolStr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// That a caller may do one thing. It can't be made or copied elsewhere.
+#[derive(Debug)]
+pub struct Permit {
+    /// The rule that allowed it.
+    pub rule: String,
+}
+
+/// Why not.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// The action.
+    pub action: &'static str,
+    /// The answer; none where the question itself doesn't fit.
+    pub answer: Option<Answer>,
+}
+
+impl Denied {
+    /// What the caller is told: which right it lacks, and the reason that a rule gives.
+    pub fn reason(&self) -> String {
+        let reason = self.answer.as_ref().and_then(|a| a.because.first());
+        match reason {
+            Some(reason) => format!("needs the right `{}` here: {reason}", self.action),
+            None => format!("needs the right `{}` here", self.action),
+        }
+    }
+}
+
+/// What is acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On<'a> {
+    /// A place, by kind and path.
+    Scope(&'a str, &'a str),
+    /// An account, by kind and id.
+    Account(&'a str, &'a str),
+    /// A group.
+    Group(&'a str),
+    /// A role at a place.
+    Role(&'a str, &'a str),
+}
+
+/// Asks both sets.
+pub fn permit(
+    org: &OrgState,
+    caller: &Caller,
+    action: &'static str,
+    on: On<'_>,
+    now: i64,
+) -> Result<Permit, Denied> {
+    let account = caller.account.as_ref().ok_or(Denied { action, answer: None })?;
+    let guarded = ask(org, &org.guard, caller, account, action, on, now, false);
+    let own = guarded.and_then(|first| {
+        if org.active.is_none() {
+            return Ok(first);
+        }
+        ask(org, &org.own, caller, account, action, on, now, true).map(|_| first)
+    });
+    own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one question has that many parts")]
+fn ask(
+    org: &OrgState,
+    side: &Side,
+    caller: &Caller,
+    account: &AccountFacts,
+    action: &str,
+    on: On<'_>,
+    now: i64,
+    own: bool,
+) -> Result<String, Option<Answer>> {
+    let question = question(org, side, caller, account, action, on, now, own).ok_or(None)?;
+    let decision = side.set.decide(&side.directory, &question);
+    let answer = side.set.render(&question, &decision);
+    if decision.is_allow() { Ok(answer.rule.unwrap_or_default().to_string()) } else { Err(Some(answer)) }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one question has that many parts")]
+fn question(
+    org: &OrgState,
+    side: &Side,
+    caller: &Caller,
+    account: &AccountFacts,
+    action: &str,
+    on: On<'_>,
+    now: i64,
+    own: bool,
+) -> Option<Question> {
+    let vocabulary = side.set.vocabulary();
+    let kind = |wire: &str| vocabulary.kind_by_wire(wire);
+    let action = vocabulary.actions.iter().position(|a| a.wire == action)?;
+    let (kind_acted_on, id, scope) = match on {
+        On::Scope(scope, path) => (kind(scope)?, path, None),
+        On::Account(kind_name, id) => (kind(kind_name)?, id, None),
+        On::Group(id) => (KindId::GROUP, id, None),
+        On::Role(name, at) => (kind("role")?, name, Some(SmolStr::from(at))),
+    };
+    let context = vocabulary.context.iter().enumerate().map(|(n, entry)| match entry.ty {
+        _ if n == 0 => Some(Value::Time(now)),
+        Type::Ip => Some(Value::Ip(caller.ip)),
+        _ => None,
+    });
+    let credential = credential(side, caller, own)?;
+    let asked = Asked {
+        account: asking(side, caller, account)?,
+        acting_for: Vec::new(),
+        scope,
+        action: ActionId(u16::try_from(action).ok()?),
+        properties: Vec::new(),
+        kind: kind_acted_on,
+        id: Some(id.into()),
+        attributes: Vec::new(),
+        parent: None,
+        context: context.collect(),
+        credential: Some(credential),
+    };
+    side.set.question(&side.directory, asked, &|text| org.key_policy(text)).ok()
+}
+
+/// A caller as an account that asks, with what its credential says of it.
+pub fn asking(side: &Side, caller: &Caller, account: &AccountFacts) -> Option<AskedEntity> {
+    let vocabulary = side.set.vocabulary();
+    let kind = vocabulary.kind_by_wire(account.kind.wire())?;
+    let declared = &vocabulary.kind(kind).attributes;
+    let attributes = declared.iter().map(|a| match vocabulary.name(a.name) {
+        "mfa" if caller.key.mfa => Some(Value::Bool(true)),
+        _ => None,
+    });
+    Some(AskedEntity {
+        entity: Entity { kind, id: account.id.as_str().into() },
+        attributes: attributes.collect(),
+    })
+}
+
+/// The ceilings of the credential a caller presents; `None` if one of them is unknown, which denies.
+pub fn credential(side: &Side, caller: &Caller, own: bool) -> Option<AskedCredential> {
+    let names = &side.set.vocabulary().boundaries;
+    let boundary = |name: &String| names.iter().position(|b| b == name).map(|n| BoundaryId(n as u32));
+    let boundaries =
+        if own { caller.key.boundaries.iter().map(boundary).collect::<Option<_>>()? } else { Vec::new() };
+    Some(AskedCredential {
+        scope: caller.key.scope.as_deref().map(SmolStr::from),
+        boundaries,
+        policy: caller.key.policy.clone().filter(|_| own),
+    })
+}
+
+/// Whether an account could do something with a key that bounds nothing, confirmed by a second factor or not.
+pub fn could(org: &OrgState, account: &AccountFacts, action: &'static str, on: On<'_>, now: i64) -> bool {
+    let key = |mfa: bool| Key::unbounded(&org.uid, &account.uid, &account.home, mfa);
+    let caller = |mfa: bool| Caller {
+        key: Arc::new(key(mfa)),
+        key_id: String::new(),
+        org: None,
+        account: Some(account.clone()),
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    [false, true].into_iter().any(|mfa| permit(org, &caller(mfa), action, on, now).is_ok())
+}
+
+/// What a key of the installation may do: make organizations.
+pub fn installation(caller: &Caller) -> Result<Permit, Denied> {
+    let action = "create_organization";
+    match caller.account {
+        None if caller.key.org.is_empty() => Ok(Permit { rule: "installation key".to_owned() }),
+        _ => Err(Denied { action, answer: None }),
+    }
+}
+
+/// What whoever can run `policyd init` on the host may do: he has the files anyway.
+pub fn host_access() -> Permit {
+    Permit { rule: "access to the host".to_owned() }
+}

@@ -1,0 +1,176 @@
+//! A request as handlers see it: its caller known, its body read, its headers in words.
+//!
+//! In:    an HTTP request, the address of the connection.
+//! Out:   [`Seen`]; or the problem that it has no live key, or is too large.
+//! Law:   the key is checked before the body is read; refusals are counted per key, network and minute, not one by one.
+
+use super::Server;
+use crate::service::authn::{Caller, KeyRefusal, authenticate, bearer};
+use crate::service::change::RequestFacts;
+use crate::service::problem::Problem;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+/// Bytes of a body.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a body that carries policy files.
+const FILES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A request whose key is live.
+pub struct Seen {
+    /// Who asks.
+    pub caller: Caller,
+    /// When, by the server's clock.
+    pub now: i64,
+    /// `GET`, …
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The query.
+    pub query: String,
+    /// The body.
+    pub body: String,
+    /// `If-Match`.
+    pub if_match: Option<i64>,
+    /// `Idempotency-Key`.
+    pub repeat: Option<String>,
+    /// The key of the caller's client, and its address.
+    pub client: Option<(String, Option<IpAddr>)>,
+    /// For records.
+    pub facts: RequestFacts,
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+impl Seen {
+    /// Reads a request.
+    pub async fn of(
+        server: &Server,
+        peer: SocketAddr,
+        id: String,
+        request: Request,
+    ) -> Result<Seen, Problem> {
+        let service = &server.service;
+        service.ready()?;
+        let now = service.clock.now();
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
+        let forwarded: Vec<&str> =
+            headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+        let ip = server.address(peer.ip(), &forwarded);
+        let path = parts.uri.path().to_owned();
+        if !path.starts_with("/v1/") {
+            return Err(Problem::absent());
+        }
+        // Two headers could be read as one by one program and as the other by another.
+        let one = headers.get_all(header::AUTHORIZATION).iter().count() <= 1;
+        let header = if one { text(headers, "authorization") } else { None };
+        let token = bearer(header);
+        let checked = token
+            .as_ref()
+            .map_err(|e| *e)
+            .and_then(|token| authenticate(&service.memory, &service.peppers, token, ip, now));
+        let caller = checked.map_err(|why| {
+            server.counters.refused_keys.fetch_add(1, Ordering::Relaxed);
+            let key = token.as_ref().map(|t| t.key_id.as_str()).unwrap_or_default();
+            server.refusals.note(key, ip, why, now);
+            Problem::unauthenticated()
+        })?;
+        let clip = |text: &str, most: usize| -> String {
+            text.chars().filter(|c| !c.is_control()).take(most).collect()
+        };
+        let if_match = match text(headers, "if-match") {
+            None => None,
+            Some(tag) => match tag.trim().trim_matches('"').parse() {
+                Ok(revision) => Some(revision),
+                Err(_) => {
+                    return Err(Problem::field(
+                        "If-Match",
+                        "expected an ETag as it was given, such as \"12\"",
+                    ));
+                }
+            },
+        };
+        let client_ip = match text(headers, "policyd-client-ip") {
+            None => None,
+            Some(given) => Some(
+                given
+                    .trim()
+                    .parse::<IpAddr>()
+                    .map_err(|_| Problem::field("Policyd-Client-Ip", "expected an IP address"))?,
+            ),
+        };
+        let limit = if path.starts_with("/v1/policy-sets") { FILES_BYTES_MAX } else { BODY_BYTES_MAX };
+        let too_large =
+            |_| Problem::too_large(format!("the body has more than {limit} bytes, or ended early"));
+        let bytes = to_bytes(body, limit).await.map_err(too_large)?;
+        let body =
+            String::from_utf8(bytes.to_vec()).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
+        Ok(Seen {
+            now,
+            method: parts.method.to_string(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            body,
+            if_match,
+            repeat: text(headers, "idempotency-key").map(|k| clip(k, 256)),
+            client: text(headers, "policyd-client-key").map(|k| (k.to_owned(), client_ip)),
+            facts: RequestFacts {
+                id,
+                action: String::new(),
+                ip: ip.to_string(),
+                peer: peer.ip().to_string(),
+                user_agent: clip(text(headers, "user-agent").unwrap_or_default(), 200),
+            },
+            caller,
+            path,
+        })
+    }
+}
+
+/// Refused keys, gathered so that guessing can't fill a disk.
+#[derive(Default)]
+pub struct Refusals(Mutex<HashMap<Refused, (i64, u64)>>);
+
+/// Key id, network, why.
+type Refused = (String, String, &'static str);
+
+/// One minute in microseconds.
+const MINUTE: i64 = 60_000_000;
+/// Different refusals gathered in one minute; the rest are counted together.
+const GATHERED_MAX: usize = 1_000;
+
+impl Refusals {
+    fn note(&self, key: &str, ip: IpAddr, why: KeyRefusal, now: i64) {
+        let network = match ip {
+            IpAddr::V4(v4) => {
+                let [a, b, c, _] = v4.octets();
+                format!("{a}.{b}.{c}.0/24")
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                format!("{a:x}:{b:x}:{c:x}::/48")
+            }
+        };
+        let mut held = self.0.lock().expect("requests: nobody panics while counting refusals");
+        let old = held.values().next().is_some_and(|(since, _)| now - since >= MINUTE);
+        if old {
+            let mut all: Vec<_> = held.drain().collect();
+            all.sort();
+            for ((key, network, why), (_, count)) in all {
+                tracing::warn!(key_id = key, network, why, count, "keys were refused");
+            }
+        }
+        let name = match held.len() {
+            n if n >= GATHERED_MAX => (String::new(), String::new(), why.word()),
+            _ => (key.to_owned(), network, why.word()),
+        };
+        held.entry(name).or_insert((now, 0)).1 += 1;
+    }
+}

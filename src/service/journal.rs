@@ -1,0 +1,195 @@
+//! What the audit log says: changes and decisions as records.
+//!
+//! In:    a finished change; questions and answers.
+//! Out:   [`Entry`]s, ready to be stored.
+//! Law:   who a person is stands sealed in the record, its value beside it, so that it can be erased without breaking the
+//!        tree. After-images are complete: the whole directory can be made again from them.
+
+use super::authn::Caller;
+use super::change::RequestFacts;
+use super::memory::{AccountFacts, OrgState};
+use super::object::{Kind, Object};
+use super::problem::Problem;
+use super::secret::new_uid;
+use crate::audit::record::{
+    Actor, Body, ChangeFacts, DecisionFacts, Draft, Entry, Fact, Log, Moment, RECORD_SCHEMA, Record,
+    RecordError, RequestFacts as Asked,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Problem {
+        match error {
+            RecordError::Io(_) => Problem::unavailable(error.to_string()),
+            _ => Problem::too_large(error.to_string()),
+        }
+    }
+}
+
+/// What every record says, whatever it is about.
+pub struct About<'a> {
+    /// Which log.
+    pub log: Log,
+    /// The uid of the organization; empty for the installation.
+    pub org: &'a str,
+    /// The path of the place.
+    pub scope: &'a str,
+    /// When.
+    pub at: i64,
+    /// The revision that was read.
+    pub revision: i64,
+    /// The request.
+    pub request: &'a RequestFacts,
+}
+
+/// Writes a record.
+pub fn write(
+    about: &About<'_>,
+    account: Option<(&Caller, Option<&OrgState>)>,
+    asked_by: Option<(&Caller, &OrgState)>,
+    body: Body,
+    mut draft: Draft,
+) -> Result<Entry, RecordError> {
+    let actor_of = |draft: &mut Draft, caller: &Caller, org: Option<&OrgState>| match &caller.account {
+        Some(account) => actor(draft, account, Some(&caller.key.uid), org),
+        None => Ok(Actor {
+            kind: "installation".to_owned(),
+            id: Fact::Plain("installation".into()),
+            uid: String::new(),
+            credential: Some(caller.key.uid.clone()),
+            owner: None,
+            groups: Vec::new(),
+            roles: Vec::new(),
+        }),
+    };
+    let account = account.map(|(caller, org)| actor_of(&mut draft, caller, org)).transpose()?;
+    let asked_by = asked_by.map(|(caller, org)| actor_of(&mut draft, caller, Some(org))).transpose()?;
+    finish(about, account, asked_by, body, draft)
+}
+
+/// Writes a record about an account that was named, not presented.
+pub fn finish(
+    about: &About<'_>,
+    account: Option<Actor>,
+    asked_by: Option<Actor>,
+    body: Body,
+    draft: Draft,
+) -> Result<Entry, RecordError> {
+    let given = |text: &str| (!text.is_empty()).then(|| Fact::from(text));
+    let request = about.request;
+    draft.finish(&Record {
+        schema: RECORD_SCHEMA,
+        log: about.log,
+        id: new_uid("rec"),
+        time: Moment(about.at),
+        organization: about.org.to_owned(),
+        scope: about.scope.to_owned(),
+        account,
+        chain: Vec::new(),
+        asked_by,
+        directory_revision: u64::try_from(about.revision).unwrap_or(0),
+        request: Some(Asked {
+            id: request.id.clone(),
+            ip: given(&request.ip),
+            peer: given(&request.peer),
+            user_agent: given(&request.user_agent),
+        }),
+        body,
+    })
+}
+
+/// An account as it is now.
+pub fn actor(
+    draft: &mut Draft,
+    account: &AccountFacts,
+    credential: Option<&str>,
+    org: Option<&OrgState>,
+) -> Result<Actor, RecordError> {
+    let id = match account.kind {
+        Kind::User => draft.seal(&account.uid, "account.id", &account.id)?,
+        _ => Fact::from(account.id.as_str()),
+    };
+    let (groups, roles) = org.map(|org| standing(org, account.kind.wire(), &account.id)).unwrap_or_default();
+    Ok(Actor {
+        kind: account.kind.wire().to_owned(),
+        id,
+        uid: account.uid.clone(),
+        credential: credential.map(str::to_owned),
+        owner: account.owner.clone(),
+        groups,
+        roles,
+    })
+}
+
+/// The groups and roles of an account.
+pub fn standing(org: &OrgState, kind: &str, id: &str) -> (Vec<String>, Vec<String>) {
+    let side = &org.own;
+    let vocabulary = side.set.vocabulary();
+    let entity = vocabulary.kind_by_wire(kind).map(|kind| crate::Entity { kind, id: id.into() });
+    let Some(account) = entity.and_then(|e| side.directory.account(&e)) else { return Default::default() };
+    let account = &side.directory.accounts[account.index()];
+    let groups: Vec<_> = account.groups().map(|(g, _)| &side.directory.groups[g.index()]).collect();
+    let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| g.bindings.iter()));
+    let mut roles: Vec<String> =
+        bindings.map(|b| vocabulary.roles[b.role.0 as usize].wire.to_string()).collect();
+    roles.sort();
+    roles.dedup();
+    (groups.iter().map(|g| g.id.to_string()).collect(), roles)
+}
+
+/// What a change made of an object, complete; what says who a person is, sealed.
+pub fn change_facts(draft: &mut Draft, action: &str, object: &Object) -> Result<ChangeFacts, RecordError> {
+    let mut after = BTreeMap::new();
+    if let Value::Object(image) = object.image() {
+        for (field, value) in image {
+            let personal = object.kind == Kind::User && matches!(field.as_str(), "name" | "body");
+            let fact = match personal {
+                true => {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    draft.seal(&object.uid, &format!("user.{field}"), &text)?
+                }
+                false => Fact::Plain(value),
+            };
+            after.insert(field, fact);
+        }
+    }
+    Ok(ChangeFacts {
+        action: action.to_owned(),
+        kind: object.kind.wire().to_owned(),
+        uid: object.uid.clone(),
+        after: Some(after),
+    })
+}
+
+/// A question that was asked of an organization's set, and its answer.
+pub struct Decided {
+    /// The id of the event.
+    pub event: String,
+    /// The action.
+    pub action: String,
+    /// `kind/id`.
+    pub resource: String,
+    /// What was read of the request.
+    pub inputs: BTreeMap<String, Fact>,
+    /// Whether it was allowed.
+    pub allowed: bool,
+    /// The step that decided.
+    pub step: String,
+    /// The rule that decided.
+    pub rule: Option<String>,
+}
+
+impl From<Decided> for DecisionFacts {
+    fn from(d: Decided) -> DecisionFacts {
+        DecisionFacts {
+            event: d.event,
+            action: d.action,
+            resource: Fact::Plain(d.resource.into()),
+            inputs: d.inputs,
+            allowed: d.allowed,
+            step: d.step,
+            rule: d.rule,
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Reading the audit log: search, export, proofs, one's own events.
+//!
+//! In:    a caller who may read the log of the organization, and what it looks for.
+//! Out:   records, an export that verifies elsewhere, a proof.
+//! Law:   reading is recorded, once for each session and not for each page; personal values take a right of their own.
+
+use super::authn::Caller;
+use super::change::{Reply, RequestFacts};
+use super::decisions::sign;
+use super::guard::{On, permit};
+use super::http_query;
+use super::journal::{self, About};
+use super::memory::OrgState;
+use super::problem::Problem;
+use super::running::{Service, checkpoint_file, origin_of};
+use crate::audit::export::Exporter;
+use crate::audit::merkle::{Leaves, Tree};
+use crate::audit::note::Checkpoint;
+use crate::audit::prove::InclusionProof;
+use crate::audit::record::{Body, Draft, Entry, Log};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A request to read.
+pub struct Asked<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// The method.
+    pub method: &'a str,
+    /// The query.
+    pub query: &'a str,
+    /// When.
+    pub now: i64,
+    /// The request.
+    pub request: &'a RequestFacts,
+}
+
+/// Records looked through for one page.
+const LOOKED_AT_MAX: usize = 100_000;
+/// Records in one export.
+const EXPORT_MAX: u64 = 200_000;
+
+/// Answers.
+pub async fn answer(service: &Service, asked: Asked<'_>, rest: &[&str]) -> Result<Reply, Problem> {
+    if asked.method != "GET" {
+        return Err(Problem::absent());
+    }
+    let org = asked.caller.org.clone().ok_or_else(Problem::absent)?;
+    let org = service.current(org, asked.now)?;
+    match rest {
+        ["key"] => Ok(Reply::ok(json!({ "key": service.signer.verifier().to_string() }))),
+        ["events", id] => event(service, &asked, &org, id).await,
+        [log, what @ ..] => {
+            let log = match *log {
+                "changes" => Log::Changes,
+                "decisions" => Log::Decisions,
+                _ => return Err(Problem::absent()),
+            };
+            let action = if *what == ["export"] { "audit.export" } else { "audit.read" };
+            may(&org, &asked, action)?;
+            let query = http_query(asked.query)?;
+            match what {
+                [] => search(service, &asked, &org, log, query).await,
+                ["export"] => export(service, &asked, &org, log).await,
+                ["proof"] => proof(service, &org, log, query).await,
+                _ => Err(Problem::absent()),
+            }
+        }
+        [] => Err(Problem::absent()),
+    }
+}
+
+fn may(org: &OrgState, asked: &Asked<'_>, action: &'static str) -> Result<(), Problem> {
+    let on = On::Scope("organization", &org.id);
+    match permit(org, asked.caller, action, on, asked.now) {
+        Ok(_) => Ok(()),
+        Err(_) if permit(org, asked.caller, "read", on, asked.now).is_ok() => {
+            Err(Problem::forbidden(format!("needs the right `{action}`")))
+        }
+        Err(_) => Err(Problem::absent()),
+    }
+}
+
+/// Records that somebody read.
+async fn note(
+    service: &Service,
+    asked: &Asked<'_>,
+    org: &OrgState,
+    what: &str,
+    filter: Value,
+) -> Result<(), Problem> {
+    let about = About {
+        log: Log::Decisions,
+        org: &org.uid,
+        scope: &org.id,
+        at: asked.now,
+        revision: org.revision,
+        request: asked.request,
+    };
+    let body = Body::Read { what: what.to_owned(), filter };
+    let entry = journal::write(&about, Some((asked.caller, Some(org))), None, body, Draft::new()?)?;
+    match service.decisions.append(&org.uid, entry).await {
+        true => Ok(()),
+        false => Err(Problem::unavailable("that you read the log can't be recorded, so it isn't shown")),
+    }
+}
+
+/// A record as it is shown.
+fn shown(number: u64, entry: &Entry, personal: bool) -> Value {
+    let record: Value = serde_json::from_str(&entry.record).unwrap_or_default();
+    let mut shown = json!({ "number": number, "leaf": entry.leaf(), "record": record });
+    if personal {
+        let values =
+            entry.personal.iter().map(|p| json!({ "field": p.field, "value": p.value, "person": p.person }));
+        shown["personal"] = values.collect::<Vec<_>>().into();
+    }
+    shown
+}
+
+fn fits(shown: &Value, entry: &Entry, filters: &[(String, String)]) -> bool {
+    let record = &shown["record"];
+    filters.iter().all(|(name, wanted)| match name.as_str() {
+        "account" => {
+            let account = &record["account"];
+            account["uid"] == wanted.as_str()
+                || account["id"]["plain"] == wanted.as_str()
+                || entry.personal.iter().any(|p| p.field == "account.id" && p.value == *wanted)
+        }
+        "kind" => record["account"]["kind"] == wanted.as_str(),
+        "credential" => record["account"]["credential"] == wanted.as_str(),
+        "below" => super::holding::covers(wanted, record["scope"].as_str().unwrap_or_default()),
+        "text" => entry.record.contains(wanted.as_str()),
+        _ => true,
+    })
+}
+
+const FILTERS: &[&str] = &["account", "kind", "credential", "below", "text"];
+
+async fn search(
+    service: &Service,
+    asked: &Asked<'_>,
+    org: &Arc<OrgState>,
+    log: Log,
+    query: Vec<(String, String)>,
+) -> Result<Reply, Problem> {
+    let number = |name: &str| -> Result<Option<u64>, Problem> {
+        let found = query.iter().find(|(n, _)| n == name);
+        found.map(|(_, v)| v.parse().map_err(|_| Problem::field(name, "expected a number"))).transpose()
+    };
+    let limit = usize::try_from(number("limit")?.unwrap_or(50)).unwrap_or(50).clamp(1, 500);
+    let from = number("from")?;
+    let filters: Vec<_> = query.iter().filter(|(n, _)| n != "limit" && n != "from").cloned().collect();
+    if let Some((name, _)) = filters.iter().find(|(n, _)| !FILTERS.contains(&n.as_str())) {
+        return Err(Problem::field(name, format!("no such filter; known: {}", FILTERS.join(", "))));
+    }
+    if from.is_none() {
+        let what = if query.iter().any(|(n, _)| n == "text") { "search" } else { "tail" };
+        note(service, asked, org, what, json!(filters)).await?;
+    }
+    let personal = may(org, asked, "audit.read_personal").is_ok();
+    let (entries, size) = entries(service, org, log, from.unwrap_or(0)).await?;
+    let (mut items, mut next) = (Vec::new(), from.unwrap_or(0));
+    for (number, entry) in &entries {
+        next = number + 1;
+        let shown = shown(*number, entry, personal);
+        if fits(&shown, entry, &filters) {
+            items.push(shown);
+        }
+        if items.len() == limit {
+            break;
+        }
+    }
+    Ok(Reply::ok(json!({ "items": items, "next": (next < size).then_some(next), "indexed_through": size })))
+}
+
+/// Entries from a number on, and the size of the log.
+async fn entries(
+    service: &Service,
+    org: &Arc<OrgState>,
+    log: Log,
+    from: u64,
+) -> Result<(Vec<(u64, Entry)>, u64), Problem> {
+    match log {
+        Log::Changes => service.read(|read| {
+            let after = i64::try_from(from).unwrap_or(i64::MAX);
+            let rows = read.changes(&org.uid, after, LOOKED_AT_MAX)?;
+            let size = u64::try_from(read.head(&org.uid)?.0).unwrap_or(0);
+            let number = |seq: i64| u64::try_from(seq - 1).unwrap_or(0);
+            Ok((rows.into_iter().map(|r| (number(r.seq), r.entry)).collect(), size))
+        }),
+        Log::Decisions => {
+            let look = move |log: &mut crate::audit::DayLog| {
+                let first = from.max(log.kept_from());
+                let all: Result<Vec<_>, _> = log.records(first..log.size()).take(LOOKED_AT_MAX).collect();
+                all.map(|all| (all, log.size())).map_err(|e| e.to_string())
+            };
+            let found = service.decisions.look(&org.uid, look).await;
+            found.ok_or_else(unreadable)?.map_err(Problem::unavailable)
+        }
+    }
+}
+
+fn unreadable() -> Problem {
+    Problem::unavailable("the log can't be read")
+}
+
+async fn export(
+    service: &Service,
+    asked: &Asked<'_>,
+    org: &Arc<OrgState>,
+    log: Log,
+) -> Result<Reply, Problem> {
+    note(service, asked, org, "export", json!({ "log": log.name() })).await?;
+    let personal = may(org, asked, "audit.read_personal").is_ok();
+    let (installation, uid) = (service.installation.clone(), org.uid.clone());
+    let signer = Arc::clone(&service.signer);
+    let bytes = match log {
+        Log::Decisions => {
+            let look = move |log: &mut crate::audit::DayLog| {
+                let note = sign(log, &installation, &uid, &signer).map_err(|e| e.to_string())?;
+                let all: Result<Vec<_>, _> = log.records(log.kept_from()..log.size()).collect();
+                let all: Vec<Entry> = all.map_err(|e| e.to_string())?.into_iter().map(|(_, e)| e).collect();
+                let range = log.kept_from()..log.size();
+                let origin = origin_of(&installation, &uid, Log::Decisions);
+                write(&origin, log.tree(), log, range, &all, &note, personal)
+            };
+            service.decisions.look(&org.uid, look).await.ok_or_else(unreadable)?
+        }
+        Log::Changes => service.read(|read| {
+            let (tree, leaves, note) = changes_checkpoint(service, read, &uid)?;
+            let rows = read.changes(&uid, 0, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
+            let all: Vec<Entry> = rows.into_iter().map(|r| r.entry).collect();
+            let origin = origin_of(&installation, &uid, Log::Changes);
+            Ok(write(&origin, &tree, &leaves, 0..tree.size(), &all, &note, personal))
+        })?,
+    };
+    let text = bytes.map_err(Problem::unavailable)?;
+    Ok(Reply::ok(json!({ "export": text, "key": service.signer.verifier().to_string() })))
+}
+
+fn write(
+    origin: &str,
+    tree: &Tree,
+    leaves: &(impl Leaves + ?Sized),
+    range: std::ops::Range<u64>,
+    entries: &[Entry],
+    note: &str,
+    personal: bool,
+) -> Result<String, String> {
+    if range.end - range.start > EXPORT_MAX {
+        return Err(format!("more than {EXPORT_MAX} records: export what retention leaves, more often"));
+    }
+    let made = (|| {
+        let from = range.start;
+        let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, range, from)?;
+        for entry in entries {
+            match personal {
+                true => export.record(entry)?,
+                false => export.record(&Entry { personal: Vec::new(), ..entry.clone() })?,
+            }
+        }
+        export.finish(note)
+    })();
+    let bytes = made.map_err(|e: std::io::Error| e.to_string())?;
+    String::from_utf8(bytes).map_err(|e| e.to_string())
+}
+
+/// Signs a checkpoint over the changes so far and keeps it outside the database.
+pub fn changes_checkpoint(
+    service: &Service,
+    read: &mut dyn super::store::Read,
+    org: &str,
+) -> Result<(Tree, Vec<crate::audit::Hash32>, String), Problem> {
+    let leaves = read.leaves(org)?;
+    let tree = Tree::over(&leaves);
+    let origin = origin_of(&service.installation, org, Log::Changes);
+    let note = Checkpoint { origin, size: tree.size(), root: tree.root() }.sign(&service.signer);
+    let file = checkpoint_file(&service.places, org);
+    let stored = (|| {
+        std::fs::create_dir_all(service.places.checkpoints())?;
+        let fresh = file.with_extension("new");
+        std::fs::write(&fresh, &note)?;
+        std::fs::File::open(&fresh)?.sync_all()?;
+        std::fs::rename(&fresh, &file)?;
+        std::fs::File::open(service.places.checkpoints())?.sync_all()
+    })();
+    stored.map_err(|e: std::io::Error| Problem::unavailable(format!("a checkpoint can't be stored: {e}")))?;
+    Ok((tree, leaves, note))
+}
+
+async fn proof(
+    service: &Service,
+    org: &Arc<OrgState>,
+    log: Log,
+    query: Vec<(String, String)>,
+) -> Result<Reply, Problem> {
+    let number = query.iter().find(|(n, _)| n == "number").and_then(|(_, v)| v.parse::<u64>().ok());
+    let number = number.ok_or_else(|| Problem::field("number", "the number of the record, from 0"))?;
+    let (installation, uid) = (service.installation.clone(), org.uid.clone());
+    let signer = Arc::clone(&service.signer);
+    let made = match log {
+        Log::Decisions => {
+            let look = move |log: &mut crate::audit::DayLog| {
+                let note = sign(log, &installation, &uid, &signer).map_err(|e| e.to_string())?;
+                let entry = log.entry(number).map_err(|e| e.to_string())?;
+                InclusionProof::of(log.tree(), log, number, &entry, &note).map_err(|e| e.to_string())
+            };
+            service.decisions.look(&org.uid, look).await.ok_or_else(unreadable)?
+        }
+        Log::Changes => service.read(|read| {
+            let (tree, leaves, note) = changes_checkpoint(service, read, &uid)?;
+            let row = read.changes(&uid, i64::try_from(number).unwrap_or(i64::MAX), 1)?.pop();
+            let entry = row.ok_or_else(|| Problem::field("number", "there is no such record"))?.entry;
+            Ok(InclusionProof::of(&tree, &leaves, number, &entry, &note).map_err(|e| e.to_string()))
+        })?,
+    };
+    let proof = made.map_err(|message| Problem::field("number", message))?;
+    Ok(Reply::ok(json!({ "proof": proof, "key": service.signer.verifier().to_string() })))
+}
+
+/// One decision, by the id of its event: whole for who may read the log, reduced for who was decided about.
+async fn event(
+    service: &Service,
+    asked: &Asked<'_>,
+    org: &Arc<OrgState>,
+    id: &str,
+) -> Result<Reply, Problem> {
+    let (entries, _) = entries(service, org, Log::Decisions, 0).await?;
+    let wanted = format!("\"event\":\"{id}\"");
+    let harmless = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let found = entries.iter().rev().find(|(_, e)| harmless && e.record.contains(&wanted));
+    let (number, entry) = found.ok_or_else(Problem::absent)?;
+    let whole = may(org, asked, "audit.read").is_ok();
+    let mut shown = shown(*number, entry, false);
+    let own =
+        asked.caller.account.as_ref().is_some_and(|a| shown["record"]["account"]["uid"] == a.uid.as_str());
+    if whole {
+        return Ok(Reply::ok(shown));
+    }
+    if !own {
+        return Err(Problem::absent());
+    }
+    let record = shown["record"].take();
+    let decisions = record["body"]["decided"]["decisions"].as_array().cloned().unwrap_or_default();
+    let decision = decisions.iter().find(|d| d["event"] == id).cloned().unwrap_or_default();
+    Ok(Reply::ok(json!({
+        "event": id, "time": record["time"], "action": decision["action"], "resource": decision["resource"],
+        "allowed": decision["allowed"], "step": decision["step"],
+    })))
+}

@@ -1,0 +1,48 @@
+//! `policyd`: governed identity for automated systems, on the engine of this crate.
+//!
+//! | where | what |
+//! |---|---|
+//! | `secret` `token` `pepper` `clock` | credentials as texts and codes; the time that counts |
+//! | `object` `store/` | what is kept, and where: one shape for everything, one interface for databases |
+//! | `prelude` `build` `memory` | the shipped policies; what is stored as the engine's directory; what decisions read |
+//! | `authn` `guard` `holding` | who calls, what it may do, and that nobody grants what he doesn't hold |
+//! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
+//! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
+//! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
+//! | `cli/` | the `policyd` command, server and client |
+//!
+//! Everything a caller changes goes one way: `http` knows the caller, `api` has the operation, `writer` runs it inside a
+//! transaction, `guard` gives the permit without which nothing is written, `journal` says what happened, and only when
+//! that is on the disk does `memory` change and the caller hear of it.
+
+mod api;
+mod authn;
+mod build;
+mod change;
+mod cli;
+mod clock;
+mod decide;
+mod decisions;
+mod fields;
+mod guard;
+mod holding;
+mod http;
+mod init;
+mod journal;
+mod log_reading;
+mod memory;
+mod object;
+mod openapi;
+mod pepper;
+mod prelude;
+mod problem;
+mod running;
+mod secret;
+mod state;
+mod store;
+mod token;
+mod writer;
+
+pub use cli::main;
+use http::query_fields as http_query;

@@ -1,0 +1,106 @@
+//! What a caller is told when it doesn't get what it asked for: RFC 9457 problem details.
+//!
+//! In:    what went wrong, in situations.
+//! Out:   [`Problem`]: a status and a JSON document with `type`, `title`, `status`, `detail` and, where it helps, `field`.
+//! Law:   what is absent and what may not be seen are one answer, [`Problem::absent`].
+
+use super::store::StoreError;
+use serde_json::{Value, json};
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The last part of its `type`.
+    pub name: &'static str,
+    /// What it is, always the same for a name.
+    pub title: &'static str,
+    /// What is wrong here and what to do.
+    pub detail: String,
+    /// Further members.
+    pub more: Vec<(&'static str, Value)>,
+}
+
+impl Problem {
+    fn new(status: u16, name: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { status, name, title, detail: detail.into(), more: Vec::new() }
+    }
+
+    /// 404: not there, or not for this caller.
+    pub fn absent() -> Problem {
+        Problem::new(404, "not-found", "not found", "there is nothing here, or not for this caller")
+    }
+
+    /// 401.
+    pub fn unauthenticated() -> Problem {
+        let detail = "send a live credential as `Authorization: Bearer …`, from where it may be used";
+        Problem::new(401, "unauthenticated", "no live credential", detail)
+    }
+
+    /// 403: the caller may know that it is there, and may not do this.
+    pub fn forbidden(detail: impl Into<String>) -> Problem {
+        Problem::new(403, "forbidden", "not allowed", detail)
+    }
+
+    /// 400, about a field of the body.
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Problem {
+        let mut problem = Problem::new(400, "invalid", "the request doesn't fit", detail);
+        problem.more.push(("field", Value::String(field.into())));
+        problem
+    }
+
+    /// 400, about the whole.
+    pub fn invalid(detail: impl Into<String>) -> Problem {
+        Problem::new(400, "invalid", "the request doesn't fit", detail)
+    }
+
+    /// 409.
+    pub fn conflict(detail: impl Into<String>) -> Problem {
+        Problem::new(409, "conflict", "it contradicts what is there", detail)
+    }
+
+    /// 412: it was changed since.
+    pub fn changed(revision: i64) -> Problem {
+        let detail = format!("it was changed since: it is at revision {revision} now; read it again");
+        Problem::new(412, "changed", "the revision doesn't match", detail)
+    }
+
+    /// 428: `If-Match` is missing.
+    pub fn unconditional() -> Problem {
+        let detail = "send `If-Match` with the ETag of what you read, so that nobody's change is lost";
+        Problem::new(428, "precondition-required", "`If-Match` is missing", detail)
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Problem {
+        Problem::new(413, "too-large", "too large", detail)
+    }
+
+    /// 503: it can't be made durable, or can't be decided; nothing is allowed.
+    pub fn unavailable(detail: impl Into<String>) -> Problem {
+        Problem::new(503, "unavailable", "not available", detail)
+    }
+
+    /// The document.
+    pub fn document(&self, request: &str) -> Value {
+        let mut document = json!({
+            "type": format!("urn:policyd:problem:{}", self.name), "title": self.title, "status": self.status,
+            "detail": self.detail, "request": request,
+        });
+        for (name, value) in &self.more {
+            document[name] = value.clone();
+        }
+        document
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        match error {
+            StoreError::Taken => Problem::conflict("the name is taken by another that is not deleted"),
+            StoreError::Crossing => Problem::absent(),
+            other => Problem::unavailable(format!("nothing was changed: {other}")),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A running policyd: store, memory, keys, clock and logs together.
+//!
+//! In:    a folder that `policyd init` filled.
+//! Out:   [`Service`], which handlers ask.
+//! Law:   it starts only if everything it needs is there and whole; what it can't read it says, and doesn't guess.
+
+use super::clock::Clock;
+use super::decisions::Decisions;
+use super::memory::{Memory, OrgState};
+use super::pepper::{Peppers, write_private};
+use super::problem::Problem;
+use super::secret::random;
+use super::store::{Read, Sqlite, Store};
+use super::writer::Writer;
+use crate::audit::note::{Checkpoint, SignerKey};
+use crate::audit::record::{Log, origin};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Where things are below the data folder.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The folder.
+    pub data: PathBuf,
+    /// The pepper file; may be elsewhere.
+    pub pepper: PathBuf,
+}
+
+impl Places {
+    /// The usual ones below a folder.
+    pub fn below(data: &Path, pepper: Option<&Path>) -> Places {
+        Places { data: data.to_owned(), pepper: pepper.map_or_else(|| data.join("pepper"), Path::to_owned) }
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("policyd.db")
+    }
+
+    /// The key that signs checkpoints.
+    pub fn log_key(&self) -> PathBuf {
+        self.data.join("log-key")
+    }
+
+    /// The day files of decisions.
+    pub fn decisions(&self) -> PathBuf {
+        self.data.join("decisions")
+    }
+
+    /// The last checkpoints of the logs of changes, outside the database.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.data.join("checkpoints")
+    }
+}
+
+/// Everything a handler needs.
+pub struct Service {
+    /// What decisions read.
+    pub memory: Arc<Memory>,
+    /// What keys are checked with.
+    pub peppers: Arc<Peppers>,
+    /// The time that counts.
+    pub clock: Arc<Clock>,
+    /// The way to change something.
+    pub writer: Writer,
+    /// The way to record a decision.
+    pub decisions: Decisions,
+    /// What signs checkpoints.
+    pub signer: Arc<SignerKey>,
+    /// The name of this installation in logs.
+    pub installation: String,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub proxies: Vec<crate::Cidr>,
+    /// Where things are.
+    pub places: Places,
+    store: Arc<dyn Store>,
+    readers: Mutex<Vec<Box<dyn Read + Send>>>,
+    /// Held as long as this process runs.
+    lock: Option<std::fs::File>,
+}
+
+impl Service {
+    /// Opens everything.
+    pub fn open(places: &Places, proxies: Vec<crate::Cidr>) -> Result<Service, String> {
+        if !places.database().exists() {
+            return Err(format!(
+                "{} is not initialised: run `policyd init --data {}`",
+                places.data.display(),
+                places.data.display()
+            ));
+        }
+        let lock = lock(places)?;
+        let store = Sqlite::at(&places.database());
+        // Tests show with this that cutting the power really loses what isn't synced; a release doesn't know it.
+        let careless = cfg!(debug_assertions) && std::env::var_os("POLICYD_TEST_CARELESS").is_some();
+        let store = if careless { store.careless() } else { store };
+        let mut service = Service::on(Arc::new(store), places, proxies)?;
+        service.lock = Some(lock);
+        Ok(service)
+    }
+
+    /// Opens everything on a store.
+    pub fn on(store: Arc<dyn Store>, places: &Places, proxies: Vec<crate::Cidr>) -> Result<Service, String> {
+        let peppers = Arc::new(Peppers::read(&places.pepper)?);
+        let failed = |e: super::store::StoreError| e.to_string();
+        let tx = store.writer().map_err(failed)?;
+        let mut read = store.reader().map_err(failed)?;
+        let installation = read.fact("installation").map_err(failed)?;
+        let installation = installation.ok_or_else(|| {
+            format!("the store is empty: run `policyd init --data {}`", places.data.display())
+        })?;
+        let signer = Arc::new(read_signer(&places.log_key(), &installation)?);
+        let last = last_record(read.as_mut())?;
+        whole(read.as_mut(), places, &installation)?;
+        let clock = Arc::new(Clock::new(last));
+        let memory = Arc::new(Memory::load(read.as_mut(), clock.now())?);
+        let writer = Writer::start(tx, Arc::clone(&memory), Arc::clone(&clock));
+        let decisions = Decisions::start(places.decisions(), installation.clone(), Arc::clone(&signer));
+        Ok(Service {
+            memory,
+            peppers,
+            clock,
+            writer,
+            decisions,
+            signer,
+            installation,
+            proxies,
+            places: places.clone(),
+            store,
+            readers: Mutex::new(vec![read]),
+            lock: None,
+        })
+    }
+
+    /// Reads what is committed.
+    pub fn read<T>(&self, look: impl FnOnce(&mut dyn Read) -> Result<T, Problem>) -> Result<T, Problem> {
+        let free = self.readers.lock().expect("running: nobody panics while holding readers").pop();
+        let mut reader = match free {
+            Some(reader) => reader,
+            None => self.store.reader()?,
+        };
+        let found = look(reader.as_mut());
+        self.readers.lock().expect("running: nobody panics while holding readers").push(reader);
+        found
+    }
+
+    /// Whether it may answer: clocks agree, nothing failed.
+    pub fn ready(&self) -> Result<(), Problem> {
+        if self.clock.has_drifted() {
+            return Err(Problem::unavailable(
+                "the clock has jumped by more than a minute: nothing is decided until policyd is restarted",
+            ));
+        }
+        if self.writer.has_failed() || self.decisions.has_failed() {
+            return Err(Problem::unavailable("the store can't be written: nothing is allowed"));
+        }
+        Ok(())
+    }
+
+    /// An organization as it is at `now`: made again if one of its accounts has expired since.
+    pub fn current(&self, org: Arc<OrgState>, now: i64) -> Result<Arc<OrgState>, Problem> {
+        if now < org.until {
+            return Ok(org);
+        }
+        self.read(|read| self.memory.refresh(read, &org.uid, now).map_err(Problem::unavailable))?;
+        self.memory.org(&org.uid).ok_or_else(Problem::unauthenticated)
+    }
+
+    /// The address that counts: the peer's, or what trusted proxies say, from right to left.
+    pub fn address(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
+        let trusted = |ip: IpAddr| self.proxies.iter().any(|net| net.contains(ip));
+        let mut at = peer;
+        let hops: Vec<&str> = forwarded.iter().flat_map(|line| line.split(',')).collect();
+        for hop in hops.iter().rev() {
+            if !trusted(at) {
+                break;
+            }
+            match hop.trim().parse::<IpAddr>() {
+                Ok(ip) => at = ip.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        at
+    }
+}
+
+/// Takes the data folder for this process alone: memory would not know what another writes.
+pub fn lock(places: &Places) -> Result<std::fs::File, String> {
+    let path = places.data.join("lock");
+    let failed = |e: std::io::Error| format!("can't lock {}: {e}", path.display());
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(format!("another policyd runs on {}: stop it first", places.data.display()))
+        }
+        Err(std::fs::TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// The time of the last record of all logs of changes.
+fn last_record(read: &mut dyn Read) -> Result<i64, String> {
+    let mut last = 0;
+    let orgs = read.organizations().map_err(|e| e.to_string())?;
+    for org in orgs.iter().map(String::as_str).chain([""]) {
+        last = last.max(read.head(org).map_err(|e| e.to_string())?.1);
+    }
+    Ok(last)
+}
+
+/// Makes the key that signs checkpoints.
+pub fn create_signer(path: &Path) -> std::io::Result<()> {
+    let digits: String = random::<32>().iter().map(|b| format!("{b:02x}")).collect();
+    write_private(path, &format!("{digits}\n"))
+}
+
+fn read_signer(path: &Path, installation: &str) -> Result<SignerKey, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("can't read {}: {e}", path.display()))?;
+    let digits = text.trim();
+    let mut seed = [0; 32];
+    let fits = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    for (n, byte) in seed.iter_mut().enumerate().filter(|_| fits) {
+        *byte = u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap_or_default();
+    }
+    let key = SignerKey::from_seed(installation, &seed).filter(|_| fits);
+    key.ok_or_else(|| format!("{} is not a log key: 64 hexadecimal digits", path.display()))
+}
+
+/// The file with the last checkpoint of the changes of an organization.
+pub fn checkpoint_file(places: &Places, org: &str) -> PathBuf {
+    places.checkpoints().join(if org.is_empty() { "installation" } else { org })
+}
+
+/// The name of an organization in origins.
+pub fn origin_of(installation: &str, org: &str, log: Log) -> String {
+    origin(installation, if org.is_empty() { "installation" } else { org }, log)
+}
+
+/// The logs of changes hold at least what their last checkpoints say, and hold it unchanged.
+pub fn whole(read: &mut dyn Read, places: &Places, installation: &str) -> Result<(), String> {
+    let orgs = read.organizations().map_err(|e| e.to_string())?;
+    for org in orgs.iter().map(String::as_str).chain([""]) {
+        let file = checkpoint_file(places, org);
+        let Ok(note) = std::fs::read_to_string(&file) else { continue };
+        let wrong = |why: &str| {
+            format!("{}: {why}; restore the database that belongs to it before starting", file.display())
+        };
+        let last = Checkpoint::unverified(&note).map_err(|e| wrong(&e.to_string()))?;
+        if last.origin != origin_of(installation, org, Log::Changes) {
+            return Err(wrong("it is the checkpoint of another log"));
+        }
+        let mut leaves = read.leaves(org).map_err(|e| e.to_string())?;
+        let size = usize::try_from(last.size).unwrap_or(usize::MAX);
+        if leaves.len() < size {
+            return Err(wrong(&format!(
+                "the database holds {} changes, but a checkpoint over {size} was signed: changes are missing",
+                leaves.len()
+            )));
+        }
+        leaves.truncate(size);
+        if crate::audit::merkle::Tree::over(&leaves).root() != last.root {
+            return Err(wrong("the changes in the database are not those that were signed"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Secrets that can't be printed by accident, and randomness.
+//!
+//! In:    bytes of the operating system's generator; texts that people must not see in a log.
+//! Out:   [`Secret`], new ids.
+//! Law:   `Debug` of a secret says that it is one; only [`Secret::reveal`] shows it.
+
+use std::fmt;
+
+/// A text that is shown once, on purpose.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: String) -> Self {
+        Secret(text)
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Letters and digits that can't be mistaken for one another, after D. Crockford's base 32.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Random bytes. Without them nothing here is safe, so there is no going on.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// Bytes as base 32 text, five bits a letter.
+pub fn base32(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    let (mut held, mut bits) = (0u32, 0);
+    for byte in bytes {
+        held = (held << 8) | u32::from(*byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            text.push(ALPHABET[(held >> bits & 31) as usize] as char);
+        }
+    }
+    if bits > 0 {
+        text.push(ALPHABET[(held << (5 - bits) & 31) as usize] as char);
+    }
+    text
+}
+
+/// Whether a text has only letters of [`base32`].
+pub fn is_base32(text: &str) -> bool {
+    text.bytes().all(|b| ALPHABET.contains(&b))
+}
+
+/// A new id that nobody has: a prefix, `_`, 80 random bits.
+pub fn new_uid(prefix: &str) -> String {
+    format!("{prefix}_{}", base32(&random::<10>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hush".into())), "Secret(…)");
+    }
+
+    #[test]
+    fn base32_is_five_bits_a_letter() {
+        assert_eq!(base32(&[0xff, 0, 0, 0, 1]), "zw000001");
+        assert_eq!(base32(&[0; 32]).len(), 52);
+        assert!(is_base32("0az") && !is_base32("l") && !is_base32("A"));
+        assert_ne!(new_uid("usr"), new_uid("usr"));
+    }
+}

@@ -1,0 +1,270 @@
+//! The one thread that changes things: commands in, group commits out.
+//!
+//! In:    jobs, each a command with whoever asks for it.
+//! Out:   replies, each after its change and its record are durable and in memory.
+//! Law:   a job sees what was committed before it, never half of its own batch: a second change of the directory of one
+//!        organization waits for the next batch. After a failed commit nothing is answered but 503, and the process ends.
+
+use super::authn::{Caller, live};
+use super::change::{Change, Reply, RequestFacts};
+use super::clock::Clock;
+use super::memory::Memory;
+use super::object::{Kind, Object};
+use super::problem::Problem;
+use super::store::{Kept, Stored, Write};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What a job does.
+pub type Command = Box<dyn FnOnce(&mut Change<'_>) -> Result<Reply, Problem> + Send>;
+
+/// A repeated request's key and what the request was.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// The caller's own key for it.
+    pub key: String,
+    /// A hash of route and body.
+    pub request: Vec<u8>,
+}
+
+/// A command, and for whom.
+pub struct Job {
+    /// The organization.
+    pub org: String,
+    /// Who asks; none for what is done with access to the host.
+    pub caller: Option<Caller>,
+    /// For the record.
+    pub request: RequestFacts,
+    /// So that a repeated request is done once.
+    pub repeat: Option<Repeat>,
+    /// What to do.
+    pub command: Command,
+}
+
+type Answer = Result<Reply, Problem>;
+
+/// The way to the writer.
+pub struct Writer {
+    jobs: Sender<(Job, oneshot::Sender<Answer>)>,
+    failed: Arc<AtomicBool>,
+}
+
+/// Jobs in one batch.
+const BATCH_JOBS_MAX: usize = 256;
+/// How long an answer to a repeated request is kept, in microseconds.
+const KEPT_MICROS: i64 = 24 * 3600 * 1_000_000;
+/// How often the last uses of keys are written down.
+const USES_EVERY: Duration = Duration::from_secs(10);
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(tx: Box<dyn Write + Send>, memory: Arc<Memory>, clock: Arc<Clock>) -> Writer {
+        let (jobs, queue) = channel();
+        let failed = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&failed);
+        let work = Work { tx, memory, clock, failed: flag, waiting: VecDeque::new(), noted: Instant::now() };
+        std::thread::Builder::new()
+            .name("policyd-writer".to_owned())
+            .spawn(move || work.run(&queue))
+            .expect("writer: a thread can be started");
+        Writer { jobs, failed }
+    }
+
+    /// Hands a job over; its answer comes when it is durable.
+    pub async fn submit(&self, job: Job) -> Answer {
+        let gone =
+            || Problem::unavailable("the store can't be written; nothing was changed as far as we know");
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send((job, reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Whether a commit failed: the process has to end and read again what is there.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+struct Work {
+    tx: Box<dyn Write + Send>,
+    memory: Arc<Memory>,
+    clock: Arc<Clock>,
+    failed: Arc<AtomicBool>,
+    waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
+    noted: Instant,
+}
+
+/// What one job of a batch came to.
+struct Ended {
+    answer: Answer,
+    after: Vec<Object>,
+}
+
+impl Work {
+    fn run(mut self, queue: &Receiver<(Job, oneshot::Sender<Answer>)>) {
+        loop {
+            if self.waiting.is_empty() {
+                match queue.recv_timeout(USES_EVERY) {
+                    Ok(job) => self.waiting.push_back(job),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => {
+                        self.note_uses();
+                        return;
+                    }
+                }
+            }
+            self.waiting.extend(queue.try_iter().take(BATCH_JOBS_MAX));
+            if self.noted.elapsed() >= USES_EVERY {
+                self.note_uses();
+            }
+            if !self.waiting.is_empty() && self.batch().is_err() {
+                self.failed.store(true, Ordering::Release);
+                // Whoever waits is told by the closed channel; nothing more is accepted.
+                return;
+            }
+        }
+    }
+
+    fn batch(&mut self) -> Stored<()> {
+        self.tx.begin()?;
+        let mut ended: Vec<(oneshot::Sender<Answer>, Ended)> = Vec::new();
+        let mut touched: HashSet<String> = HashSet::new();
+        let mut later = VecDeque::new();
+        while let Some((job, reply)) = self.waiting.pop_front() {
+            if touched.contains(&job.org) || ended.len() >= BATCH_JOBS_MAX {
+                later.push_back((job, reply));
+                continue;
+            }
+            self.tx.mark()?;
+            let end = self.one(job);
+            self.tx.settle(end.answer.is_ok())?;
+            touched.extend(end.after.iter().map(|o| o.org.clone()));
+            ended.push((reply, end));
+        }
+        self.waiting = later;
+        if touched.is_empty() {
+            self.tx.abandon()?;
+        } else if let Err(error) = self.tx.commit() {
+            tracing::error!(%error, "a batch could not be committed");
+            let _ = self.tx.abandon();
+            return Err(error);
+        }
+        self.publish(&ended)?;
+        for (reply, end) in ended {
+            // Whoever asked may have gone; the change stays.
+            let _ = reply.send(end.answer);
+        }
+        Ok(())
+    }
+
+    /// Brings memory to what is durable.
+    fn publish(&mut self, ended: &[(oneshot::Sender<Answer>, Ended)]) -> Stored<()> {
+        let after = || ended.iter().flat_map(|(_, e)| &e.after);
+        after().filter(|o| o.kind == Kind::Credential).for_each(|key| self.memory.set_key(key));
+        let shaped = after().filter(|o| o.kind.is_directory()).map(|o| o.org.as_str());
+        for org in shaped.collect::<HashSet<_>>() {
+            let now = self.clock.now();
+            if let Err(error) = self.memory.refresh(self.tx.as_mut(), org, now) {
+                tracing::error!(%error, org, "an organization can't be read back");
+                return Err(super::store::StoreError::Failed(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, job: Job) -> Ended {
+        match self.attempt(job) {
+            Ok((reply, after)) => Ended { answer: Ok(reply), after },
+            Err(problem) => Ended { answer: Err(problem), after: Vec::new() },
+        }
+    }
+
+    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
+        let at = self.clock.now();
+        let caller = match &job.caller {
+            None => None,
+            Some(c) => {
+                // It may have been revoked while the job waited.
+                let key = self.memory.key(&c.key_id).ok_or_else(Problem::unauthenticated)?;
+                let now = live(&self.memory, key, c.key_id.clone(), c.ip, at);
+                Some(now.map_err(|_| Problem::unauthenticated())?)
+            }
+        };
+        let who = caller.as_ref().map(|c| c.key.uid.clone()).unwrap_or_default();
+        if let Some(repeat) = &job.repeat
+            && let Some(kept) = self.tx.kept(&who, &repeat.key, at - KEPT_MICROS)?
+        {
+            return Ok((replay(&kept, repeat)?, Vec::new()));
+        }
+        let seq = self.tx.head(&job.org)?.0 + 1;
+        let state = self.memory.org(&job.org);
+        let (org, request) = (job.org, job.request);
+        let mut change = Change {
+            tx: self.tx.as_mut(),
+            org,
+            state,
+            caller,
+            at,
+            seq,
+            after: Vec::new(),
+            rules: Vec::new(),
+            denied: None,
+        };
+        let mut reply = (job.command)(&mut change)?;
+        if !change.after.is_empty() {
+            let entry = change.record(&request)?;
+            let org = change.org.clone();
+            change.tx.append(&org, &entry)?;
+            if let Some(fields) = reply.body.as_object_mut() {
+                fields.entry("revision").or_insert(seq.into());
+            }
+        }
+        let after = std::mem::take(&mut change.after);
+        if let Some(repeat) = job.repeat {
+            let mut body = reply.body.clone();
+            if let (Some((_, _)), Some(fields)) = (&reply.secret, body.as_object_mut()) {
+                fields.insert("replayed".into(), "the secret was shown once, in the first answer".into());
+            }
+            let kept = Kept { request: repeat.request, status: reply.status, body: body.to_string() };
+            self.tx.keep(&who, &repeat.key, at, at - KEPT_MICROS, &kept)?;
+        }
+        if let (Some((field, secret)), Some(fields)) = (&reply.secret, reply.body.as_object_mut()) {
+            fields.insert((*field).to_owned(), secret.reveal().into());
+        }
+        Ok((reply, after))
+    }
+
+    fn note_uses(&mut self) {
+        self.noted = Instant::now();
+        let since = self.clock.now() - 2 * i64::try_from(USES_EVERY.as_micros()).unwrap_or(0);
+        let used: Vec<_> =
+            self.memory.keys().into_iter().filter(|k| k.used.load(Ordering::Relaxed) >= since).collect();
+        if used.is_empty() {
+            return;
+        }
+        let noted = (|| {
+            self.tx.begin()?;
+            for key in used {
+                let from = key.used_from.lock().expect("writer: an address is just a text").clone();
+                self.tx.note_use(&key.uid, key.used.load(Ordering::Relaxed), &from)?;
+            }
+            self.tx.commit()
+        })();
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the last uses of keys were not written down");
+            let _ = self.tx.abandon();
+        }
+    }
+}
+
+fn replay(kept: &Kept, repeat: &Repeat) -> Result<Reply, Problem> {
+    if kept.request != repeat.request {
+        return Err(Problem::conflict("this idempotency key was used for another request"));
+    }
+    let body = serde_json::from_str(&kept.body).unwrap_or_default();
+    Ok(Reply { status: kept.status, body, secret: None })
+}

@@ -1,0 +1,355 @@
+//! The law of escalation: whatever accounts do that hold neither `grant`, `act_as` nor `activate`, the union of what they
+//! and their keys may do never grows. A plain second model says what that is, from what is stored.
+//!
+//! `.ci/planted` plants ten bugs, one at a time, and says which of them this test catches.
+
+use crate::world::World;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One thing that somebody of them may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Power {
+    /// A role, a membership, the ownership of something, a key.
+    what: String,
+    /// From which place down.
+    place: String,
+    /// Under which ceilings.
+    bounds: BTreeSet<String>,
+    /// Until when; `9` for ever.
+    until: String,
+}
+
+impl Power {
+    /// Whether whoever has this has the other as well.
+    fn covers(&self, other: &Power) -> bool {
+        let below = other.place == self.place || other.place.starts_with(&format!("{}/", self.place));
+        self.what == other.what && below && self.bounds.is_subset(&other.bounds) && self.until >= other.until
+    }
+}
+
+/// What the shipped roles include, and ours.
+fn included(role: &str) -> &'static [&'static str] {
+    match role {
+        "policyd/admin" => &["policyd/admin", "policyd/viewer"],
+        "policyd/viewer" => &["policyd/viewer"],
+        "policyd/asker" => &["policyd/asker"],
+        "operator" => &["operator"],
+        "reader" => &["reader"],
+        other => panic!("nobody of them should hold {other}"),
+    }
+}
+
+const ROLES: &[&str] = &[
+    "policyd/admin",
+    "policyd/viewer",
+    "policyd/asker",
+    "policyd/owner",
+    "policyd/key_admin",
+    "operator",
+    "reader",
+];
+const PLACES: &[&str] = &["acme", "acme/web", "acme/web/play", "acme/web/prod"];
+const UNTIL: &[Option<&str>] = &[None, Some("2050-01-01T00:00:00Z"), Some("2150-01-01T00:00:00Z")];
+
+fn all(world: &World, collection: &str) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let told =
+            world.ask(&world.admin, "GET", &format!("/v1/{collection}?limit=500{cursor}"), &Value::Null).body;
+        items.extend(told["items"].as_array().expect("items").clone());
+        match told["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+fn name(value: &Value) -> String {
+    format!("{}/{}", value["kind"].as_str().unwrap_or_default(), value["id"].as_str().unwrap_or_default())
+}
+
+fn until(value: &Value) -> String {
+    value.as_str().unwrap_or("9").to_owned()
+}
+
+fn texts(value: &Value) -> BTreeSet<String> {
+    value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+/// The deeper of two places on one path.
+fn meet(a: &str, b: &str) -> Option<String> {
+    if a == b || b.starts_with(&format!("{a}/")) {
+        Some(b.to_owned())
+    } else if a.starts_with(&format!("{b}/")) {
+        Some(a.to_owned())
+    } else {
+        None
+    }
+}
+
+/// The groups an account is in, through groups too, each with the latest end.
+fn groups(of: &str, memberships: &[Value]) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut open = vec![(of.to_owned(), "9".to_owned())];
+    while let Some((member, ends)) = open.pop() {
+        for m in memberships.iter().filter(|m| name(&m["member"]) == member) {
+            let group = m["group"].as_str().expect("a group").to_owned();
+            let ends = ends.clone().min(until(&m["until"]));
+            if found.get(&group).is_none_or(|known| *known < ends) {
+                found.insert(group.clone(), ends.clone());
+                open.push((format!("group/{group}"), ends));
+            }
+        }
+    }
+    found
+}
+
+/// All that accounts other than the owner of the organization may do, and whose keys there are.
+fn union(world: &World, start: Option<&BTreeSet<String>>) -> BTreeSet<Power> {
+    let (bindings, memberships) = (all(world, "bindings"), all(world, "memberships"));
+    let attachments = all(world, "attachments");
+    let mut powers = BTreeSet::new();
+    for (kind, collection) in
+        [("user", "users"), ("service_account", "service-accounts"), ("agent", "agents")]
+    {
+        for account in all(world, collection) {
+            let who = format!("{kind}/{}", account["id"].as_str().expect("an id"));
+            if who == "user/ada" {
+                continue;
+            }
+            let home = account["home"].as_str().expect("a home");
+            let ends = until(&account["expires_at"]);
+            let on = attachments.iter().filter(|a| name(&a["to"]) == who);
+            let bounds: BTreeSet<String> =
+                on.filter_map(|a| a["boundary"].as_str().map(str::to_owned)).collect();
+            let groups = groups(&who, &memberships);
+            let mut add = |what: String, place: &str, more: &BTreeSet<String>, until: &str| {
+                if let Some(place) = meet(place, home) {
+                    let bounds = bounds.union(more).cloned().collect();
+                    powers.insert(Power { what, place, bounds, until: ends.clone().min(until.to_owned()) });
+                }
+            };
+            add("reach".to_owned(), home, &BTreeSet::new(), "9");
+            for (group, ends) in &groups {
+                add(format!("in {group}"), home, &BTreeSet::new(), ends);
+            }
+            for binding in &bindings {
+                let holder = name(&binding["holder"]);
+                let through = match &binding["everyone"] {
+                    Value::String(everyone) => (everyone == kind).then(|| "9".to_owned()),
+                    _ if holder == who => Some("9".to_owned()),
+                    _ => holder.strip_prefix("group/").and_then(|g| groups.get(g).cloned()),
+                };
+                let Some(through) = through else { continue };
+                let ends = through.min(until(&binding["until"]));
+                for role in included(binding["role"].as_str().expect("a role")) {
+                    let scope = binding["scope"].as_str().expect("a place");
+                    add(format!("role {role}"), scope, &texts(&binding["boundaries"]), &ends);
+                }
+            }
+            // Who answers for what was there, and what was said of it.
+            let known = start.is_none_or(|start| start.contains(&who));
+            if known && account["owner"].is_object() && name(&account["owner"]) != "user/ada" {
+                powers.insert(plain(format!("owner {} of {who}", name(&account["owner"]))));
+            }
+            if known {
+                powers.insert(plain(format!("attributes {} of {who}", account["attributes"])));
+            }
+        }
+    }
+    for key in all(world, "credentials").iter().filter(|k| k["status"] == "active") {
+        powers.insert(plain(format!("key {} of {}", key["key_id"], name(&key["account"]))));
+    }
+    for link in
+        all(world, "links").iter().filter(|l| name(&l["for"]) == "user/ada" && l["consented_by"].is_object())
+    {
+        powers.insert(plain(format!("agent {} for ada", link["agent"])));
+    }
+    powers
+}
+
+fn plain(what: String) -> Power {
+    Power { what, place: "acme".to_owned(), bounds: BTreeSet::new(), until: "9".to_owned() }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % n
+    }
+
+    fn one<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
+        of[self.below(of.len())]
+    }
+}
+
+/// A world with people who run it, in every way bounded, and their keys.
+fn coalition() -> (World, Vec<String>) {
+    let world = World::furnished();
+    let rules = format!("{}\nboundary wide {{ allow do anything on anything }}\n", crate::world::RULES);
+    world.activate(&rules);
+    for id in ["cat", "dan"] {
+        world.done("POST", "/v1/users", &json!({ "id": id }));
+    }
+    for id in ["team", "outer"] {
+        world.done("POST", "/v1/groups", &json!({ "id": id }));
+    }
+    let give = |body: Value| world.done("POST", "/v1/bindings", &body);
+    for id in ["ana", "ben", "cat", "dan"] {
+        give(
+            json!({ "holder": { "kind": "user", "id": id }, "role": "policyd/admin", "scope": "acme", "until": "2200-01-01T00:00:00Z" }),
+        );
+    }
+    // ana under a boundary and for a while, ben plainly, cat through a group for a while, dan with a boundary on himself.
+    give(
+        json!({ "holder": { "kind": "user", "id": "ana" }, "role": "operator", "scope": "acme/web/prod", "boundaries": ["read_only"] }),
+    );
+    give(
+        json!({ "holder": { "kind": "user", "id": "ana" }, "role": "policyd/asker", "scope": "acme/web", "until": "2100-01-01T00:00:00Z" }),
+    );
+    world.bind("user", "ben", "reader", "acme/web/play");
+    world.done("POST", "/v1/memberships", &json!({ "group": "team", "member": { "kind": "user", "id": "cat" }, "until": "2100-01-01T00:00:00Z" }));
+    give(
+        json!({ "holder": { "kind": "group", "id": "outer" }, "role": "operator", "scope": "acme/web/prod", "boundaries": ["wide"] }),
+    );
+    world.bind("user", "dan", "operator", "acme/web/play");
+    world.done(
+        "POST",
+        "/v1/attachments",
+        &json!({ "boundary": "wide", "to": { "kind": "user", "id": "dan" } }),
+    );
+    world.done("POST", "/v1/service-accounts/ci/disable", &json!({}));
+    let off = world.done(
+        "POST",
+        "/v1/credentials",
+        &json!({ "account": { "kind": "service_account", "id": "gate" }, "id": "off" }),
+    );
+    assert!(off["token"].is_string());
+    world.done("POST", "/v1/credentials/off/disable", &json!({}));
+    // The gate's rights as an enforcer are not theirs to have: take them away.
+    for binding in all(&world, "bindings").iter().filter(|b| b["role"] == "policyd/enforcer") {
+        let path = format!("/v1/bindings/{}", binding["uid"].as_str().expect("a uid"));
+        let revision = binding["revision"].to_string();
+        world.ask_with(&world.admin, "DELETE", &path, &[("if-match", &revision)], &json!({}));
+    }
+    // ben and cat more often: they are bounded least, so most of what is done is done by them.
+    let mut keys: Vec<String> =
+        ["ana", "ben", "ben", "ben", "cat", "cat", "dan"].iter().map(|id| world.key("user", id)).collect();
+    keys.push(world.key_with("user", "ben", json!({ "policy": "allow do anything on anything" })));
+    keys.push(world.key_with("user", "cat", json!({ "boundaries": ["wide"] })));
+    (world, keys)
+}
+
+/// A call that somebody might try.
+fn attempt(random: &mut Random, world: &World, round: usize) -> (&'static str, String, Value) {
+    let users = ["ana", "ben", "cat", "dan", "ada"];
+    let kinds: [(&str, &str); 8] = [
+        ("user", "ana"),
+        ("user", "ben"),
+        ("user", "cat"),
+        ("user", "dan"),
+        ("service_account", "ci"),
+        ("service_account", "gate"),
+        ("agent", "helper"),
+        ("group", "team"),
+    ];
+    let (kind, id) = kinds[random.below(8)];
+    let thing = json!({ "kind": kind, "id": id });
+    // Narrowing their own accounts would soon leave nobody who can try anything.
+    let account = kinds[4 + random.below(3)];
+    let anyone = kinds[random.below(7)];
+    let path = format!(
+        "/v1/{}/{}",
+        match account.0 {
+            "user" => "users",
+            "agent" => "agents",
+            _ => "service-accounts",
+        },
+        account.1
+    );
+    let group = random.one(&["team", "outer"]);
+    let ends = UNTIL[random.below(3)];
+    let place = random.one(PLACES);
+    let uid = |collection: &str, random: &mut Random| {
+        let items = all(world, collection);
+        let at = random.below(items.len().max(1));
+        items.get(at).and_then(|i| i["uid"].as_str()).unwrap_or("none").to_owned()
+    };
+    match random.below(17) {
+        0..=4 => {
+            let bounds: &[&str] = if random.below(3) == 0 { &["read_only"] } else { &[] };
+            let mut body =
+                json!({ "role": random.one(ROLES), "scope": place, "until": ends, "boundaries": bounds });
+            if random.below(6) == 0 {
+                body["everyone"] = json!("user")
+            } else {
+                body["holder"] = thing
+            }
+            ("POST", "/v1/bindings".into(), body)
+        }
+        5 | 6 => {
+            ("POST", "/v1/memberships".into(), json!({ "group": group, "member": thing, "until": ends }))
+        }
+        7 => ("PATCH", path, json!({ "home": place })),
+        8 => ("PATCH", path, json!({ "expires_at": ends })),
+        9 => ("PATCH", path, json!({ "owner": { "kind": "user", "id": random.one(&users) } })),
+        10 => ("PATCH", path, json!({ "attributes": {} })),
+        11 => ("DELETE", format!("/v1/attachments/{}", uid("attachments", random)), json!({})),
+        12 => (
+            "POST",
+            "/v1/links".into(),
+            json!({ "agent": "helper", "for": { "kind": "user", "id": random.one(&users) } }),
+        ),
+        13 => ("POST", "/v1/credentials".into(), json!({ "account": { "kind": anyone.0, "id": anyone.1 } })),
+        14 => ("POST", format!("/v1/credentials/off/{}", random.one(&["rotate", "enable"])), json!({})),
+        15 => (
+            "POST",
+            "/v1/service-accounts".into(),
+            json!({ "id": format!("new{round}"), "home": place, "purpose": "x",
+            "owner": { "kind": "user", "id": random.one(&users) } }),
+        ),
+        _ => ("DELETE", format!("/v1/memberships/{}", uid("memberships", random)), json!({})),
+    }
+}
+
+#[test]
+fn what_they_may_do_never_grows() {
+    let calls: usize = std::env::var("POLICYD_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let (world, keys) = coalition();
+    let start: BTreeSet<String> =
+        [("user", "users"), ("service_account", "service-accounts"), ("agent", "agents")]
+            .iter()
+            .flat_map(|(kind, c)| {
+                all(&world, c)
+                    .into_iter()
+                    .map(move |a| format!("{kind}/{}", a["id"].as_str().expect("an id")))
+            })
+            .collect();
+    let first = union(&world, Some(&start));
+    let mut random = Random(0x5DEE_CE66_D1CE_4E5B);
+    let (mut done, mut refused) = (0, 0);
+    for round in 0..calls {
+        let key = &keys[random.below(keys.len())];
+        let (method, path, body) = attempt(&mut random, &world, round);
+        let etag = world.ask(&world.admin, "GET", &path, &Value::Null).body["revision"].to_string();
+        let conditional: &[(&str, &str)] = if etag == "null" { &[] } else { &[("if-match", &etag)] };
+        let told = world.ask_with(key, method, &path, conditional, &body);
+        let own = told.body["detail"] == "a group is not in itself";
+        assert!(told.status != 400 || own, "a well-formed attempt: {method} {path} {body}: {}", told.body);
+        if told.status >= 300 {
+            refused += 1;
+            continue;
+        }
+        done += 1;
+        let now = union(&world, Some(&start));
+        let grown: Vec<&Power> = now.iter().filter(|p| !first.iter().any(|had| had.covers(p))).collect();
+        assert!(grown.is_empty(), "call {round}: {method} {path} {body} gave {grown:#?}");
+    }
+    println!("{calls} calls: {done} done, {refused} refused, nothing grew");
+    assert!(done > calls / 20 && refused > calls / 4, "{done} done, {refused} refused");
+}

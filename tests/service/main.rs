@@ -1,0 +1,21 @@
+//! The service from outside: the built `policyd`, a fresh folder, real requests.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `world.rs` | starting, stopping and killing a service; asking it |
+//! | `attacks.rs` | one test for each way in that must not be one |
+//! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
+//! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
+//! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
+//! | `host.rs` | what whoever has the host can do, and what is seen of it |
+//! | `law.rs` | the law of escalation, held by a second model |
+
+#![cfg(feature = "server")]
+
+mod attacks;
+mod durable;
+mod edges;
+mod host;
+mod interface;
+mod law;
+mod world;
