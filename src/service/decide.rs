@@ -222,6 +222,13 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         return Err(forbidden());
     }
     rights(asking, &question, &parts, own, place)?;
+    if let Some(gone) = without_meaning(org, &question) {
+        let because = format!("the active policy set has no meaning for the stored {gone}");
+        let mut found = denied(&parts, "directory", &because);
+        found.subject = about(asking, &subject, &question);
+        found.scope = place.to_owned();
+        return Ok(found);
+    }
     let decision = org.own.set.decide(&org.own.directory, &question);
     let told = org.own.set.render(&question, &decision);
     let event = new_uid("ev");
@@ -235,11 +242,6 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     if own && !asks {
         shown["rule"] = JsonValue::Null;
     }
-    let named = || {
-        let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
-        let uid = org.names.get(&(kind, question.account.id.to_string()))?;
-        org.accounts.get(uid).cloned()
-    };
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
@@ -252,32 +254,57 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     Ok(Answered {
         shown,
         facts: facts.into(),
-        subject: match subject {
-            Subject::Own => asking.caller.account.clone(),
-            Subject::Client(client) => client.account.clone(),
-            Subject::Named => named(),
-        },
+        subject: about(asking, &subject, &question),
         scope: place.to_owned(),
+    })
+}
+
+/// Whom a question is about, as far as he can act.
+fn about(asking: &Asking<'_>, subject: &Subject<'_>, question: &Question) -> Option<AccountFacts> {
+    let org = asking.org;
+    match subject {
+        Subject::Own => asking.caller.account.clone(),
+        Subject::Client(client) => client.account.clone(),
+        Subject::Named => {
+            let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
+            let uid = org.names.get(&(kind, question.account.id.to_string()))?;
+            org.accounts.get(uid).cloned()
+        }
+    }
+}
+
+/// What a question names that is stored and has no meaning: what rules should know of it, they can't.
+fn without_meaning(org: &OrgState, question: &Question) -> Option<String> {
+    let vocabulary = org.own.set.vocabulary();
+    let overlay = question.overlay.iter().flat_map(|o| o.entity.iter().chain(&o.parent));
+    let own = std::iter::once(&question.account).chain(&question.acting_for);
+    own.chain(&question.resource.entity).chain(overlay).find_map(|entity| {
+        let name = (vocabulary.kind(entity.kind).wire.to_string(), entity.id.to_string());
+        org.gone.contains(&name).then(|| format!("{} \"{}\"", name.0, name.1))
     })
 }
 
 /// The answer about a client whose key isn't live: a denial, recorded like any other.
 fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
+    let mut found = denied(parts, "credential", "the client's key is not live");
+    found.facts.inputs.insert("credential".to_owned(), Fact::from(why.word()));
+    found.facts.inputs.insert("key_id".to_owned(), Fact::from(key_id));
+    found
+}
+
+/// A denial before any rule is asked.
+fn denied(parts: &Parts, step: &str, because: &str) -> Answered {
     let event = new_uid("ev");
     let shown = json!({
-        "decision": "deny", "rule": null, "refused_by": "credential", "because": ["the client's key is not live"],
-        "ask": null, "event": event,
+        "decision": "deny", "rule": null, "refused_by": step, "because": [because], "ask": null, "event": event,
     });
-    let mut inputs = inputs(parts);
-    inputs.insert("credential".to_owned(), Fact::from(why.word()));
-    inputs.insert("key_id".to_owned(), Fact::from(key_id));
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
         resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
-        inputs,
+        inputs: inputs(parts),
         allowed: false,
-        step: "credential".to_owned(),
+        step: step.to_owned(),
         rule: None,
     };
     Answered { shown, facts: facts.into(), subject: None, scope: parts.scope.clone().unwrap_or_default() }

@@ -60,6 +60,11 @@ impl Problem {
         Problem::new(409, "conflict", "it contradicts what is there", detail)
     }
 
+    /// 422: with it, what is stored would contradict itself.
+    pub fn unfit(detail: impl Into<String>) -> Problem {
+        Problem::new(422, "unfit", "it contradicts what else is stored", detail)
+    }
+
     /// 412: it was changed since.
     pub fn changed(revision: i64) -> Problem {
         let detail = format!("it was changed since: it is at revision {revision} now; read it again");
