@@ -77,6 +77,12 @@ impl Problem {
         Problem::new(428, "precondition-required", "`If-Match` is missing", detail)
     }
 
+    /// 408: the body didn't come in time.
+    pub fn too_slow(seconds: u64) -> Problem {
+        let detail = format!("the body was not there after {seconds} seconds: send it again");
+        Problem::new(408, "too-slow", "the request didn't arrive in time", detail)
+    }
+
     /// 413.
     pub fn too_large(detail: impl Into<String>) -> Problem {
         Problem::new(413, "too-large", "too large", detail)

@@ -97,3 +97,67 @@ fn an_organization_that_can_not_be_made_is_denied_alone() {
     assert_eq!(world.ask("", "GET", "/readyz", &Value::Null).status, 200);
     assert!(world.log().contains("everything in it is denied"), "it is logged");
 }
+
+/// Sends these bytes, waits, does something, sends the rest: the answer.
+fn in_two_parts(world: &World, first: &str, rest: &str, between: impl FnOnce()) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(&world.address).expect("it listens");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(first.as_bytes()).expect("it is sent");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    between();
+    stream.write_all(rest.as_bytes()).expect("it is sent");
+    let mut told = String::new();
+    stream.read_to_string(&mut told).expect("an answer");
+    told
+}
+
+#[test]
+fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
+    let world = World::furnished();
+    let account = json!({ "kind": "service_account", "id": "ci" });
+    let made = world.done("POST", "/v1/credentials", &json!({ "account": account }));
+    let (token, uid) = (made["token"].as_str().unwrap(), made["uid"].as_str().unwrap());
+    let body = json!({
+        "action": { "name": "read" }, "resource": { "kind": "server", "id": "s" }, "scope": "acme/web/play",
+    });
+    let body = body.to_string();
+    for revoked in [false, true] {
+        let head = format!(
+            "POST /v1/authorize HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{}",
+            body.len(),
+            &body[..5]
+        );
+        let told = in_two_parts(&world, &head, &body[5..], || {
+            if revoked {
+                world.done("POST", &format!("/v1/credentials/{uid}/revoke"), &json!({}));
+            }
+        });
+        let expected = if revoked { "HTTP/1.1 401" } else { "HTTP/1.1 200" };
+        assert!(told.starts_with(expected), "revoked: {revoked}: {told}");
+    }
+}
+
+/// The time in so many seconds, as text.
+fn in_seconds(seconds: u64) -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
+    let at = since + std::time::Duration::from_secs(seconds);
+    policyc::show_time(i64::try_from(at.as_micros()).expect("a time of ours"))
+}
+
+#[test]
+fn an_account_that_has_ended_changes_nothing_more() {
+    let world = World::furnished();
+    world.bind("service_account", "gate", "policyd/admin", "acme");
+    let key = world.key("service_account", "gate");
+    let project = |id: &str| world.ask(&key, "POST", "/v1/projects", &json!({ "id": id }));
+    assert_eq!(project("before").status, 201);
+    let ends = json!({ "expires_at": in_seconds(2) });
+    let told = cond(&world, "PATCH", "/v1/service-accounts/gate", &ends);
+    assert_eq!(told.status, 200, "{}", told.body);
+    std::thread::sleep(std::time::Duration::from_millis(3_200));
+    assert_eq!(project("after").status, 401);
+    assert_eq!(world.ask(&key, "GET", "/v1/me", &Value::Null).status, 401);
+    assert_eq!(world.ask(&world.admin, "GET", "/v1/projects/acme%2Fafter", &Value::Null).status, 404);
+}
