@@ -206,6 +206,10 @@ impl Work {
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
         let at = self.clock.now();
+        if self.memory.org(&job.org).is_some_and(|org| at >= org.until) {
+            // An account has ended since: what it could do, nobody can do through it.
+            self.memory.refresh(self.tx.as_mut(), &job.org, at).map_err(Problem::unavailable)?;
+        }
         let caller = match &job.caller {
             None => None,
             Some(c) => {
