@@ -2,7 +2,7 @@
 //!
 //! In:    a caller, perhaps its client's credential, one question or several.
 //! Out:   answers, each with the id of its event; and the record, which must be durable before they are sent.
-//! Law:   asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
+//! Law:   a record is about one account at one place: a batch about several becomes several records. Asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
 //!        about; without them the question isn't looked into, and whether anybody or anything exists isn't told.
 
 use super::authn::{Caller, KeyRefusal};
@@ -50,16 +50,16 @@ pub struct Asking<'a> {
 pub struct Decisions {
     /// What is answered.
     pub body: JsonValue,
-    /// What must be durable first.
-    pub entry: Entry,
+    /// What must be durable first; a record for each account and place.
+    pub entries: Vec<Entry>,
 }
 
 /// Answers one question.
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     let json = parse(body)?;
-    let mut found = answer(asking, json)?;
-    let entry = record(asking, vec![found.facts], found.subject.take(), &found.scope)?;
-    Ok(Decisions { body: found.shown, entry })
+    let found = answer(asking, json)?;
+    let entry = record(asking, vec![found.facts], found.subject, &found.scope)?;
+    Ok(Decisions { body: found.shown, entries: vec![entry] })
 }
 
 /// Answers several; a question that doesn't fit is answered in its place.
@@ -77,22 +77,29 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     if all.is_empty() || all.len() > BATCH_MAX {
         return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
     }
-    let (mut answers, mut facts, mut subject, mut scope) = (Vec::new(), Vec::new(), None, String::new());
+    let mut answers = Vec::new();
+    // By account and place: who was decided about stands in each record.
+    let mut about: BTreeMap<(Option<String>, String), (Option<AccountFacts>, Vec<DecisionFacts>)> =
+        BTreeMap::new();
     for request in all {
         match answer(asking, request) {
             Ok(found) => {
                 answers.push(found.shown);
-                facts.push(found.facts);
-                subject = subject.or(found.subject);
-                if scope.is_empty() {
-                    scope = found.scope;
-                }
+                let whom = found.subject.as_ref().map(|s| s.uid.clone());
+                let of_one = about.entry((whom, found.scope)).or_insert((found.subject, Vec::new()));
+                of_one.1.push(found.facts);
             }
             Err(problem) => answers.push(json!({ "error": problem.document(&asking.request.id) })),
         }
     }
-    let entry = record(asking, facts, subject, &scope)?;
-    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entry })
+    let mut entries = Vec::new();
+    for ((_, scope), (subject, facts)) in about {
+        entries.push(record(asking, facts, subject, &scope)?);
+    }
+    if entries.is_empty() {
+        entries.push(record(asking, Vec::new(), None, "")?);
+    }
+    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entries })
 }
 
 fn parse(body: &str) -> Result<Json<'_>, Problem> {
