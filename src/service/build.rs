@@ -62,6 +62,18 @@ impl Living {
         Living { all, at }
     }
 
+    /// Who owns an object: its living owner as he is named now; of one who is gone the uid, which names nobody.
+    pub fn owner(&self, object: &Object) -> Option<(String, String)> {
+        let (kind, given) = object.reference("owner")?;
+        match object.refers("owner") {
+            None => Some((kind.to_owned(), given.to_owned())),
+            Some(uid) => Some(match self.get(uid) {
+                Some(owner) => (owner.kind.wire().to_owned(), owner.name.clone()),
+                None => (kind.to_owned(), uid.to_owned()),
+            }),
+        }
+    }
+
     /// One of them.
     pub fn get(&self, uid: &str) -> Option<&Object> {
         self.all.get(*self.at.get(uid)?)
@@ -258,6 +270,11 @@ impl<'a> Work<'a> {
             if let Some(value) = object.body.get(*field) {
                 given.insert((*field).to_owned(), value.clone());
             }
+        }
+        if own.contains(&"owner")
+            && let Some((kind, id)) = self.living.living.owner(object)
+        {
+            given.insert("owner".to_owned(), serde_json::json!({ "kind": kind, "id": id }));
         }
         let text = serde_json::Value::Object(given).to_string();
         let json = Json::parse(&text).expect("build: what was written as JSON is JSON");

@@ -376,7 +376,7 @@ impl OrgState {
         };
         let gone = living.iter().filter(away).filter_map(named).collect();
         let accounts: HashMap<_, _> =
-            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o))).collect();
+            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o, living))).collect();
         let names = accounts.values().map(|a| ((a.kind, a.id.clone()), a.uid.clone())).collect();
         let quoted = set.quoted_names().into_iter();
         Ok(OrgState {
@@ -398,12 +398,12 @@ impl OrgState {
 }
 
 impl AccountFacts {
-    fn of(object: &Object) -> AccountFacts {
+    fn of(object: &Object, living: &Living) -> AccountFacts {
         AccountFacts {
             kind: object.kind,
             id: object.name.clone(),
             uid: object.uid.clone(),
-            owner: object.reference("owner").map(|(kind, id)| format!("{kind} \"{id}\"")),
+            owner: living.owner(object).map(|(kind, id)| format!("{kind} \"{id}\"")),
             home: object.scope.clone(),
             expires: object.time("expires_at").unwrap_or(i64::MAX),
         }
