@@ -161,3 +161,99 @@ fn an_account_that_has_ended_changes_nothing_more() {
     assert_eq!(world.ask(&key, "GET", "/v1/me", &Value::Null).status, 401);
     assert_eq!(world.ask(&world.admin, "GET", "/v1/projects/acme%2Fafter", &Value::Null).status, 404);
 }
+
+#[test]
+fn attributes_without_meaning_are_refused_and_what_has_none_denies() {
+    let mut world = boxes();
+    let body = json!({
+        "kind": "server", "id": "s", "scope": "acme/web/prod", "attributes": { "tier": "gold" },
+    });
+    world.done("POST", "/v1/resources", &body);
+    let typo = json!({ "attributes": { "teir": "gold" } });
+    let told = cond(&world, "PATCH", "/v1/resources/server%2Fs", &typo);
+    assert_eq!(told.status, 400, "{}", told.body);
+    assert!(told.body["detail"].as_str().unwrap().contains("did you mean `tier`"), "{}", told.body);
+    assert_eq!(told.body["field"], "attributes.teir");
+    let told =
+        world.ask(&world.admin, "POST", "/v1/users", &json!({ "id": "ana", "attributes": { "x": 1 } }));
+    assert_eq!((told.status, told.body["field"].as_str()), (400, Some("attributes.x")), "{}", told.body);
+    world.done("POST", "/v1/users", &json!({ "id": "ana" }));
+    world.bind("user", "ana", "operator", "acme");
+    let key = world.key("user", "ana");
+    let ask = |world: &World, scope: &str| {
+        let thing = json!({ "kind": "server", "id": "s" });
+        let body = json!({ "action": { "name": "read" }, "resource": thing, "scope": scope });
+        world.ask(&key, "POST", "/v1/authorize", &body)
+    };
+    assert_eq!(ask(&world, "acme/web/prod").body["decision"], "allow");
+    assert_ne!(ask(&world, "acme/web/box").body["decision"], "allow");
+    // Stored by an older version, say, that had another name for it.
+    world.kill();
+    let db = rusqlite::Connection::open(world.folder.join("store/policyd.db")).expect("a database");
+    let damage = "UPDATE objects SET body = replace(body, 'tier', 'teir') WHERE kind = 'resource'";
+    assert_eq!(db.execute(damage, []).expect("it can be written"), 1);
+    drop(db);
+    world.start();
+    for scope in ["acme/web/prod", "acme/web/box"] {
+        let told = ask(&world, scope);
+        assert_eq!(told.body["decision"], "deny", "{scope}: {} {}", told.status, told.body);
+    }
+}
+
+#[test]
+fn a_batch_is_recorded_under_each_account_it_is_about() {
+    let world = World::furnished();
+    world.bind("service_account", "gate", "operator", "acme");
+    let (gate, ci, ben) =
+        (world.key("service_account", "gate"), world.key("service_account", "ci"), world.key("user", "ben"));
+    let question = |kind: &str, id: &str| {
+        json!({
+            "account": { "kind": kind, "id": id }, "action": { "name": "read" },
+            "resource": { "kind": "server", "id": "s" }, "scope": "acme/web/play",
+        })
+    };
+    let body = json!({ "requests": [question("service_account", "ci"), question("user", "ben")] });
+    let told = world.ask(&gate, "POST", "/v1/authorize/batch", &body);
+    assert_eq!(told.status, 200, "{}", told.body);
+    let event = |n: usize| told.body["answers"][n]["event"].as_str().expect("an event").to_owned();
+    let read = |key: &str, event: &str| {
+        world.ask(key, "GET", &format!("/v1/audit/events/{event}"), &Value::Null).status
+    };
+    assert_eq!((read(&ci, &event(0)), read(&ben, &event(0))), (200, 404));
+    assert_eq!((read(&ci, &event(1)), read(&ben, &event(1))), (404, 200));
+}
+
+#[test]
+fn who_owns_something_is_who_was_meant() {
+    let world = World::furnished();
+    let ana = world.ask(&world.admin, "GET", "/v1/users/ana", &Value::Null).body["uid"].clone();
+    let uid = ana.as_str().expect("a uid");
+    let told = world.ask(&world.admin, "POST", "/v1/users", &json!({ "id": uid }));
+    assert_eq!((told.status, told.body["field"].as_str()), (400, Some("id")), "{}", told.body);
+    // Given by uid, it is written down, and read by rules, by name.
+    let by_uid = json!({ "owner": { "kind": "user", "id": uid } });
+    let told = cond(&world, "PATCH", "/v1/service-accounts/ci", &by_uid);
+    assert_eq!(told.status, 200, "{}", told.body);
+    assert_eq!(told.body["owner"]["id"], "ana");
+    let (ana, ben) = (world.key("user", "ana"), world.key("user", "ben"));
+    let disable = |key: &str| world.ask(key, "POST", "/v1/service-accounts/ci/disable", &json!({})).status;
+    assert_eq!((disable(&ben), disable(&ana)), (404, 200));
+    world.done("POST", "/v1/service-accounts/ci/enable", &json!({}));
+    // A group of the same name is another group.
+    let team = |who: &str| {
+        world.done("POST", "/v1/groups", &json!({ "id": "ops" }));
+        let member = json!({ "kind": "user", "id": who });
+        world.done("POST", "/v1/memberships", &json!({ "group": "ops", "member": member }));
+    };
+    team("ana");
+    let to_ops = json!({ "owner": { "kind": "group", "id": "ops" } });
+    assert_eq!(cond(&world, "PATCH", "/v1/service-accounts/ci", &to_ops).status, 200);
+    assert_eq!(disable(&ana), 200);
+    world.done("POST", "/v1/service-accounts/ci/enable", &json!({}));
+    let told = cond(&world, "DELETE", "/v1/groups/ops", &Value::Null);
+    assert_eq!(told.status, 200, "{}", told.body);
+    team("ben");
+    assert_eq!(disable(&ben), 404);
+    let ci = world.key("service_account", "ci");
+    assert_eq!(world.ask(&ci, "GET", "/v1/me", &Value::Null).status, 200, "it goes on without an owner");
+}
