@@ -2,7 +2,7 @@
 //!
 //! In:    a caller, perhaps its client's credential, one question or several.
 //! Out:   answers, each with the id of its event; and the record, which must be durable before they are sent.
-//! Law:   a record is about one account at one place: a batch about several becomes several records. Asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
+//! Law:   a record says of each answer whom and which place it is about. Asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
 //!        about; without them the question isn't looked into, and whether anybody or anything exists isn't told.
 
 use super::authn::{Caller, KeyRefusal};
@@ -50,7 +50,7 @@ pub struct Asking<'a> {
 pub struct Decisions {
     /// What is answered.
     pub body: JsonValue,
-    /// What must be durable first; a record for each account and place.
+    /// What must be durable first: one record, or several where one would be too large.
     pub entries: Vec<Entry>,
 }
 
@@ -58,7 +58,7 @@ pub struct Decisions {
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     let json = parse(body)?;
     let found = answer(asking, json)?;
-    let entry = record(asking, vec![found.facts], found.subject, &found.scope)?;
+    let entry = record(asking, &[(found.facts, found.subject, found.scope)])?;
     Ok(Decisions { body: found.shown, entries: vec![entry] })
 }
 
@@ -77,28 +77,17 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     if all.is_empty() || all.len() > BATCH_MAX {
         return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
     }
-    let mut answers = Vec::new();
-    // By account and place: who was decided about stands in each record.
-    let mut about: BTreeMap<(Option<String>, String), (Option<AccountFacts>, Vec<DecisionFacts>)> =
-        BTreeMap::new();
+    let (mut answers, mut items) = (Vec::new(), Vec::new());
     for request in all {
         match answer(asking, request) {
             Ok(found) => {
                 answers.push(found.shown);
-                let whom = found.subject.as_ref().map(|s| s.uid.clone());
-                let of_one = about.entry((whom, found.scope)).or_insert((found.subject, Vec::new()));
-                of_one.1.push(found.facts);
+                items.push((found.facts, found.subject, found.scope));
             }
             Err(problem) => answers.push(json!({ "error": problem.document(&asking.request.id) })),
         }
     }
-    let mut entries = Vec::new();
-    for ((_, scope), (subject, facts)) in about {
-        entries.push(record(asking, facts, subject, &scope)?);
-    }
-    if entries.is_empty() {
-        entries.push(record(asking, Vec::new(), None, "")?);
-    }
+    let entries = records(asking, &items)?;
     Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entries })
 }
 
@@ -399,33 +388,65 @@ fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Que
     side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
 }
 
-fn record(
-    asking: &Asking<'_>,
-    decisions: Vec<DecisionFacts>,
-    subject: Option<AccountFacts>,
-    scope: &str,
-) -> Result<Entry, Problem> {
+/// An answer, whom it is about, and where.
+type Item = (DecisionFacts, Option<AccountFacts>, String);
+
+/// One record; of more than one can hold, two.
+fn records(asking: &Asking<'_>, items: &[Item]) -> Result<Vec<Entry>, Problem> {
+    match record(asking, items) {
+        Ok(entry) => Ok(vec![entry]),
+        Err(problem) if problem.status == 413 && items.len() > 1 => {
+            let (first, second) = items.split_at(items.len() / 2);
+            Ok([records(asking, first)?, records(asking, second)?].concat())
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The innermost place that two paths have in common.
+fn shared(a: &str, b: &str) -> String {
+    let same = a.split('/').zip(b.split('/')).take_while(|(x, y)| x == y);
+    same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+}
+
+fn record(asking: &Asking<'_>, items: &[Item]) -> Result<Entry, Problem> {
     let mut draft = Draft::new()?;
+    let by = &asking.caller;
+    let org = Some(asking.org);
+    let uid = |s: &Option<AccountFacts>| s.as_ref().map(|s| s.uid.clone());
+    let own = |s: &Option<AccountFacts>| uid(s) == uid(&by.account);
+    let credential = |s: &Option<AccountFacts>| match asking.client {
+        Client::Key(client) => Some(client.key.uid.as_str()),
+        _ if own(s) => Some(by.key.uid.as_str()),
+        _ => None,
+    };
+    let scope = items.iter().map(|(.., at)| at.clone()).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
+    let first = items.first().and_then(|(_, subject, _)| subject.clone());
+    let alike = items.iter().all(|(_, subject, _)| uid(subject) == uid(&first));
+    let mut decisions = Vec::new();
+    for (facts, subject, at) in items {
+        let mut facts = facts.clone();
+        if let Some(subject_facts) = subject.as_ref().filter(|_| !alike) {
+            facts.account = Some(journal::actor(&mut draft, subject_facts, credential(subject), org)?);
+        }
+        facts.scope = Some(at.clone()).filter(|at| *at != scope);
+        decisions.push(facts);
+    }
+    let account = first.clone().filter(|_| alike);
+    let account = account.map(|s| journal::actor(&mut draft, &s, credential(&first), org)).transpose()?;
+    let asked_by = match &by.account {
+        Some(caller) if !alike || !own(&first) => {
+            Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?)
+        }
+        _ => None,
+    };
     let about = About {
         log: Log::Decisions,
         org: &asking.org.uid,
-        scope,
+        scope: &scope,
         at: asking.now,
         revision: asking.org.revision,
         request: asking.request,
-    };
-    let by = &asking.caller;
-    let own = subject.as_ref().map(|s| &s.uid) == by.account.as_ref().map(|a| &a.uid);
-    let credential = match asking.client {
-        Client::Key(client) => Some(client.key.uid.as_str()),
-        _ if own => Some(by.key.uid.as_str()),
-        _ => None,
-    };
-    let org = Some(asking.org);
-    let account = subject.map(|s| journal::actor(&mut draft, &s, credential, org)).transpose()?;
-    let asked_by = match &by.account {
-        Some(caller) if !own => Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?),
-        _ => None,
     };
     let policy_set = asking.org.active.clone().unwrap_or_default();
     let body = Body::Decided { policy_set, decisions };

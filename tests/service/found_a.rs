@@ -221,6 +221,14 @@ fn a_batch_is_recorded_under_each_account_it_is_about() {
     };
     assert_eq!((read(&ci, &event(0)), read(&ben, &event(0))), (200, 404));
     assert_eq!((read(&ci, &event(1)), read(&ben, &event(1))), (404, 200));
+    let log = world.ask(&world.admin, "GET", "/v1/audit/decisions", &Value::Null);
+    let items = log.body["items"].as_array().expect("records").clone();
+    let decided = items.iter().map(|r| &r["record"]).find(|r| r["body"]["decided"].is_object());
+    let record = decided.expect("a record of the batch");
+    assert!(record["account"].is_null() && record["asked_by"]["id"]["plain"] == "gate", "{record}");
+    let decisions = &record["body"]["decided"]["decisions"];
+    assert_eq!(decisions[0]["account"]["id"]["plain"], "ci", "{record}");
+    assert_eq!(decisions[1]["account"]["kind"], "user", "{record}");
 }
 
 #[test]
