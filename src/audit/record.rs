@@ -133,6 +133,12 @@ pub struct DecisionFacts {
     pub step: String,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// Who was decided about, in a batch about several; then the record itself names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Actor>,
+    /// Where, if it isn't the place of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// One thing that changed.

@@ -25,6 +25,8 @@ pub(in crate::audit) fn entry(number: u64) -> Entry {
         allowed: number.is_multiple_of(2),
         step: "allow".to_owned(),
         rule: Some("readers".to_owned()),
+        account: None,
+        scope: None,
     };
     let record = Record {
         schema: RECORD_SCHEMA,

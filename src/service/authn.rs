@@ -109,7 +109,8 @@ pub fn live(
         (None, None)
     } else {
         let org = memory.org(&key.org).ok_or(KeyRefusal::Account)?;
-        let account = org.accounts.get(&key.account).cloned().ok_or(KeyRefusal::Account)?;
+        let account = org.accounts.get(&key.account).filter(|account| now < account.expires);
+        let account = account.cloned().ok_or(KeyRefusal::Account)?;
         (Some(org), Some(account))
     };
     key.used.store(now, Ordering::Relaxed);

@@ -4,12 +4,13 @@
 //! Out:   a [`Directory`], and what of the stored has no meaning under this vocabulary.
 //! Law:   what is deleted or stands below something deleted isn't there, so nothing allows it; what is disabled or
 //!        expired is there to be acted on, under a boundary that refuses everything. A ceiling that can't be found
-//!        takes what it was on away with it, never only itself.
+//!        takes what it was on away with it, never only itself. What has no meaning is remembered, so that it denies;
+//!        a group without meaning would take its denials with it, so nothing is built then.
 
 use super::object::{Kind, Object};
 use crate::{
-    At, BoundaryId, Builder, DataError, Directory, Entity, Holder, Json, KindId, Path, RoleId, Target, Value,
-    Vocabulary, Wire,
+    At, BoundaryId, Builder, DataError, Directory, Entity, Holder, Item, Json, KindId, Path, RoleId, Target,
+    Value, Vocabulary, Wire,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +31,8 @@ pub struct Meaningless {
     pub name: String,
     /// Why.
     pub why: String,
+    /// Which of its fields; empty for the whole.
+    pub field: String,
 }
 
 /// What building gave.
@@ -39,6 +42,8 @@ pub struct Built {
     pub directory: Directory,
     /// What was left out because the vocabulary doesn't know it.
     pub meaningless: Vec<Meaningless>,
+    /// The uids of accounts and resources that are stored and not in it: nothing may be decided about those.
+    pub gone: HashSet<String>,
     /// The first moment at which an account in it expires: then it must be made again.
     pub until: i64,
 }
@@ -55,6 +60,18 @@ impl Living {
     pub fn new(all: Vec<Object>) -> Living {
         let at = all.iter().enumerate().map(|(n, o)| (o.uid.clone(), n)).collect();
         Living { all, at }
+    }
+
+    /// Who owns an object: its living owner as he is named now; of one who is gone the uid, which names nobody.
+    pub fn owner(&self, object: &Object) -> Option<(String, String)> {
+        let (kind, given) = object.reference("owner")?;
+        match object.refers("owner") {
+            None => Some((kind.to_owned(), given.to_owned())),
+            Some(uid) => Some(match self.get(uid) {
+                Some(owner) => (owner.kind.wire().to_owned(), owner.name.clone()),
+                None => (kind.to_owned(), uid.to_owned()),
+            }),
+        }
     }
 
     /// One of them.
@@ -83,12 +100,44 @@ pub fn build(vocabulary: &Vocabulary, living: &Living, now: i64, ours: bool) -> 
         if refused.is_empty() {
             let mut built = made?;
             built.meaningless.extend(meaningless);
+            if !ours {
+                built.gone = gone(living, built.gone, &built.meaningless)?;
+            }
             return Ok(built);
         }
         without.extend(refused.iter().map(|m| m.uid.clone()));
+        let sits_in_one = |o: &&Object, out: &HashSet<String>| {
+            !out.contains(&o.uid) && o.refers("in").is_some_and(|above| out.contains(above))
+        };
+        loop {
+            let more = living.of(Kind::Resource).filter(|o| sits_in_one(o, &without));
+            let more: Vec<String> = more.map(|o| o.uid.clone()).collect();
+            if more.is_empty() {
+                break;
+            }
+            without.extend(more);
+        }
         meaningless.extend(refused.into_iter().filter(|_| !ours));
     }
     Err("what is stored contradicts itself too often".to_owned())
+}
+
+/// What is stored and not there. Rules deny by groups: without one of them nothing may be decided at all.
+fn gone(
+    living: &Living,
+    there: HashSet<String>,
+    meaningless: &[Meaningless],
+) -> Result<HashSet<String>, String> {
+    let missing = |o: &&Object| !there.contains(&o.uid);
+    let why = |uid: &str| meaningless.iter().find(|m| m.uid == uid).map_or("it has no meaning", |m| &m.why);
+    if let Some(group) = living.of(Kind::Group).find(missing) {
+        return Err(format!("group `{}`: {}", group.name, why(&group.uid)));
+    }
+    if let Some(lost) = meaningless.iter().find(|m| m.kind == Kind::Membership) {
+        return Err(format!("membership `{}`: {}", lost.uid, lost.why));
+    }
+    let stands = |o: &&Object| o.kind.is_account() || o.kind == Kind::Resource;
+    Ok(living.iter().filter(stands).filter(missing).map(|o| o.uid.clone()).collect())
 }
 
 /// How often what the engine refuses is left out before giving up.
@@ -128,6 +177,9 @@ fn round(
         until: FOREVER,
         there: HashSet::new(),
         refused: Vec::new(),
+        scopes: Vec::new(),
+        groups: Vec::new(),
+        resources: Vec::new(),
     };
     work.scopes();
     work.groups();
@@ -138,15 +190,33 @@ fn round(
     }
     work.bindings();
     work.links();
-    let Work { builder, meaningless, until, refused, .. } = work;
-    let directory = builder.build().map_err(|errors| {
-        errors.first().map_or("what is stored contradicts itself".to_owned(), ToString::to_string)
-    });
-    (directory.map(|directory| Built { directory, meaningless, until }), refused)
+    let Work { builder, meaningless, until, mut refused, there, scopes, groups, resources, .. } = work;
+    let whole = || "what is stored contradicts itself".to_owned();
+    if !refused.is_empty() {
+        return (Err(whole()), refused);
+    }
+    let errors = match builder.build() {
+        Ok(directory) => {
+            let gone = there.into_iter().map(str::to_owned).collect();
+            return (Ok(Built { directory, meaningless, gone, until }), refused);
+        }
+        Err(errors) => errors,
+    };
+    for error in &errors {
+        let object = match error.item {
+            Item::Scope(n) => scopes.get(n),
+            Item::Group(n) => groups.get(n),
+            Item::Resource(n) => resources.get(n),
+            Item::This | Item::Change(_) => None,
+        };
+        refused.extend(object.map(|object| self::meaningless(object, error.message.as_str())));
+    }
+    (Err(errors.first().map_or_else(whole, |e| e.message.clone())), refused)
 }
 
 fn meaningless(object: &Object, why: impl Into<String>) -> Meaningless {
-    Meaningless { kind: object.kind, uid: object.uid.clone(), name: object.name.clone(), why: why.into() }
+    let (uid, name) = (object.uid.clone(), object.name.clone());
+    Meaningless { kind: object.kind, uid, name, why: why.into(), field: String::new() }
 }
 
 struct Work<'a> {
@@ -162,6 +232,10 @@ struct Work<'a> {
     there: HashSet<&'a str>,
     /// What the engine refused: the directory can't be closed with it.
     refused: Vec<Meaningless>,
+    /// In the order in which they were added.
+    scopes: Vec<&'a Object>,
+    groups: Vec<&'a Object>,
+    resources: Vec<&'a Object>,
 }
 
 impl<'a> Work<'a> {
@@ -197,6 +271,11 @@ impl<'a> Work<'a> {
                 given.insert((*field).to_owned(), value.clone());
             }
         }
+        if own.contains(&"owner")
+            && let Some((kind, id)) = self.living.living.owner(object)
+        {
+            given.insert("owner".to_owned(), serde_json::json!({ "kind": kind, "id": id }));
+        }
         let text = serde_json::Value::Object(given).to_string();
         let json = Json::parse(&text).expect("build: what was written as JSON is JSON");
         let mut out = Vec::new();
@@ -205,8 +284,12 @@ impl<'a> Work<'a> {
         match out.first() {
             None => Some(values),
             Some(mistake) => {
-                let why = format!("attribute `{}`: {}", mistake.field, mistake.message);
-                self.lost(object, why);
+                let help = mistake.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+                let why = format!("attribute `{}`: {}{help}", mistake.field, mistake.message);
+                if !self.ours {
+                    let field = format!("attributes.{}", mistake.field);
+                    self.meaningless.push(Meaningless { field, ..meaningless(object, why) });
+                }
                 None
             }
         }
@@ -260,6 +343,7 @@ impl<'a> Work<'a> {
             let Some(boundaries) = self.attached(&node.uid) else { continue };
             let added = self.builder.add_scope(kind, &node.name, attributes, boundaries);
             self.kept(node, added);
+            self.scopes.push(node);
         }
     }
 
@@ -276,6 +360,7 @@ impl<'a> Work<'a> {
             let Some(attributes) = self.attributes(group, KindId::GROUP, &[]) else { continue };
             let added = self.builder.add_group(&group.name, Some(&group.scope), attributes);
             self.kept(group, added);
+            self.groups.push(group);
         }
     }
 
@@ -359,6 +444,7 @@ impl<'a> Work<'a> {
             let Some(attributes) = self.attributes(resource, kind, &[]) else { continue };
             let added = self.builder.add_resource(kind, id, Some(&resource.scope), parent, attributes);
             self.kept(resource, added);
+            self.resources.push(resource);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In:    a caller, perhaps its client's credential, one question or several.
 //! Out:   answers, each with the id of its event; and the record, which must be durable before they are sent.
-//! Law:   asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
+//! Law:   a record says of each answer whom and which place it is about. Asking for others, supplying attributes and asserting who stands behind somebody are rights at the place asked
 //!        about; without them the question isn't looked into, and whether anybody or anything exists isn't told.
 
 use super::authn::{Caller, KeyRefusal};
@@ -50,16 +50,16 @@ pub struct Asking<'a> {
 pub struct Decisions {
     /// What is answered.
     pub body: JsonValue,
-    /// What must be durable first.
-    pub entry: Entry,
+    /// What must be durable first: one record, or several where one would be too large.
+    pub entries: Vec<Entry>,
 }
 
 /// Answers one question.
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     let json = parse(body)?;
-    let mut found = answer(asking, json)?;
-    let entry = record(asking, vec![found.facts], found.subject.take(), &found.scope)?;
-    Ok(Decisions { body: found.shown, entry })
+    let found = answer(asking, json)?;
+    let entry = record(asking, &[(found.facts, found.subject, found.scope)])?;
+    Ok(Decisions { body: found.shown, entries: vec![entry] })
 }
 
 /// Answers several; a question that doesn't fit is answered in its place.
@@ -77,22 +77,18 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     if all.is_empty() || all.len() > BATCH_MAX {
         return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
     }
-    let (mut answers, mut facts, mut subject, mut scope) = (Vec::new(), Vec::new(), None, String::new());
+    let (mut answers, mut items) = (Vec::new(), Vec::new());
     for request in all {
         match answer(asking, request) {
             Ok(found) => {
                 answers.push(found.shown);
-                facts.push(found.facts);
-                subject = subject.or(found.subject);
-                if scope.is_empty() {
-                    scope = found.scope;
-                }
+                items.push((found.facts, found.subject, found.scope));
             }
             Err(problem) => answers.push(json!({ "error": problem.document(&asking.request.id) })),
         }
     }
-    let entry = record(asking, facts, subject, &scope)?;
-    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entry })
+    let entries = records(asking, &items)?;
+    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entries })
 }
 
 fn parse(body: &str) -> Result<Json<'_>, Problem> {
@@ -222,6 +218,13 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         return Err(forbidden());
     }
     rights(asking, &question, &parts, own, place)?;
+    if let Some(gone) = without_meaning(org, &question) {
+        let because = format!("the active policy set has no meaning for the stored {gone}");
+        let mut found = denied(&parts, "directory", &because);
+        found.subject = about(asking, &subject, &question);
+        found.scope = place.to_owned();
+        return Ok(found);
+    }
     let decision = org.own.set.decide(&org.own.directory, &question);
     let told = org.own.set.render(&question, &decision);
     let event = new_uid("ev");
@@ -235,11 +238,6 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     if own && !asks {
         shown["rule"] = JsonValue::Null;
     }
-    let named = || {
-        let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
-        let uid = org.names.get(&(kind, question.account.id.to_string()))?;
-        org.accounts.get(uid).cloned()
-    };
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
@@ -252,32 +250,57 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     Ok(Answered {
         shown,
         facts: facts.into(),
-        subject: match subject {
-            Subject::Own => asking.caller.account.clone(),
-            Subject::Client(client) => client.account.clone(),
-            Subject::Named => named(),
-        },
+        subject: about(asking, &subject, &question),
         scope: place.to_owned(),
+    })
+}
+
+/// Whom a question is about, as far as he can act.
+fn about(asking: &Asking<'_>, subject: &Subject<'_>, question: &Question) -> Option<AccountFacts> {
+    let org = asking.org;
+    match subject {
+        Subject::Own => asking.caller.account.clone(),
+        Subject::Client(client) => client.account.clone(),
+        Subject::Named => {
+            let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
+            let uid = org.names.get(&(kind, question.account.id.to_string()))?;
+            org.accounts.get(uid).cloned()
+        }
+    }
+}
+
+/// What a question names that is stored and has no meaning: what rules should know of it, they can't.
+fn without_meaning(org: &OrgState, question: &Question) -> Option<String> {
+    let vocabulary = org.own.set.vocabulary();
+    let overlay = question.overlay.iter().flat_map(|o| o.entity.iter().chain(&o.parent));
+    let own = std::iter::once(&question.account).chain(&question.acting_for);
+    own.chain(&question.resource.entity).chain(overlay).find_map(|entity| {
+        let name = (vocabulary.kind(entity.kind).wire.to_string(), entity.id.to_string());
+        org.gone.contains(&name).then(|| format!("{} \"{}\"", name.0, name.1))
     })
 }
 
 /// The answer about a client whose key isn't live: a denial, recorded like any other.
 fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
+    let mut found = denied(parts, "credential", "the client's key is not live");
+    found.facts.inputs.insert("credential".to_owned(), Fact::from(why.word()));
+    found.facts.inputs.insert("key_id".to_owned(), Fact::from(key_id));
+    found
+}
+
+/// A denial before any rule is asked.
+fn denied(parts: &Parts, step: &str, because: &str) -> Answered {
     let event = new_uid("ev");
     let shown = json!({
-        "decision": "deny", "rule": null, "refused_by": "credential", "because": ["the client's key is not live"],
-        "ask": null, "event": event,
+        "decision": "deny", "rule": null, "refused_by": step, "because": [because], "ask": null, "event": event,
     });
-    let mut inputs = inputs(parts);
-    inputs.insert("credential".to_owned(), Fact::from(why.word()));
-    inputs.insert("key_id".to_owned(), Fact::from(key_id));
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
         resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
-        inputs,
+        inputs: inputs(parts),
         allowed: false,
-        step: "credential".to_owned(),
+        step: step.to_owned(),
         rule: None,
     };
     Answered { shown, facts: facts.into(), subject: None, scope: parts.scope.clone().unwrap_or_default() }
@@ -365,33 +388,65 @@ fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Que
     side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
 }
 
-fn record(
-    asking: &Asking<'_>,
-    decisions: Vec<DecisionFacts>,
-    subject: Option<AccountFacts>,
-    scope: &str,
-) -> Result<Entry, Problem> {
+/// An answer, whom it is about, and where.
+type Item = (DecisionFacts, Option<AccountFacts>, String);
+
+/// One record; of more than one can hold, two.
+fn records(asking: &Asking<'_>, items: &[Item]) -> Result<Vec<Entry>, Problem> {
+    match record(asking, items) {
+        Ok(entry) => Ok(vec![entry]),
+        Err(problem) if problem.status == 413 && items.len() > 1 => {
+            let (first, second) = items.split_at(items.len() / 2);
+            Ok([records(asking, first)?, records(asking, second)?].concat())
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The innermost place that two paths have in common.
+fn shared(a: &str, b: &str) -> String {
+    let same = a.split('/').zip(b.split('/')).take_while(|(x, y)| x == y);
+    same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+}
+
+fn record(asking: &Asking<'_>, items: &[Item]) -> Result<Entry, Problem> {
     let mut draft = Draft::new()?;
+    let by = &asking.caller;
+    let org = Some(asking.org);
+    let uid = |s: &Option<AccountFacts>| s.as_ref().map(|s| s.uid.clone());
+    let own = |s: &Option<AccountFacts>| uid(s) == uid(&by.account);
+    let credential = |s: &Option<AccountFacts>| match asking.client {
+        Client::Key(client) => Some(client.key.uid.as_str()),
+        _ if own(s) => Some(by.key.uid.as_str()),
+        _ => None,
+    };
+    let scope = items.iter().map(|(.., at)| at.clone()).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
+    let first = items.first().and_then(|(_, subject, _)| subject.clone());
+    let alike = items.iter().all(|(_, subject, _)| uid(subject) == uid(&first));
+    let mut decisions = Vec::new();
+    for (facts, subject, at) in items {
+        let mut facts = facts.clone();
+        if let Some(subject_facts) = subject.as_ref().filter(|_| !alike) {
+            facts.account = Some(journal::actor(&mut draft, subject_facts, credential(subject), org)?);
+        }
+        facts.scope = Some(at.clone()).filter(|at| *at != scope);
+        decisions.push(facts);
+    }
+    let account = first.clone().filter(|_| alike);
+    let account = account.map(|s| journal::actor(&mut draft, &s, credential(&first), org)).transpose()?;
+    let asked_by = match &by.account {
+        Some(caller) if !alike || !own(&first) => {
+            Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?)
+        }
+        _ => None,
+    };
     let about = About {
         log: Log::Decisions,
         org: &asking.org.uid,
-        scope,
+        scope: &scope,
         at: asking.now,
         revision: asking.org.revision,
         request: asking.request,
-    };
-    let by = &asking.caller;
-    let own = subject.as_ref().map(|s| &s.uid) == by.account.as_ref().map(|a| &a.uid);
-    let credential = match asking.client {
-        Client::Key(client) => Some(client.key.uid.as_str()),
-        _ if own => Some(by.key.uid.as_str()),
-        _ => None,
-    };
-    let org = Some(asking.org);
-    let account = subject.map(|s| journal::actor(&mut draft, &s, credential, org)).transpose()?;
-    let asked_by = match &by.account {
-        Some(caller) if !own => Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?),
-        _ => None,
     };
     let policy_set = asking.org.active.clone().unwrap_or_default();
     let body = Body::Decided { policy_set, decisions };

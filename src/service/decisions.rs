@@ -56,6 +56,24 @@ impl Decisions {
         sent.is_ok() && wait.await.unwrap_or(false)
     }
 
+    /// The same for several records; they share a write to the disk where they can.
+    pub async fn append_all(&self, org: &str, entries: Vec<Entry>) -> bool {
+        let mut waits = Vec::new();
+        for entry in entries {
+            let (done, wait) = oneshot::channel();
+            if self.jobs.send(Job::Append(org.to_owned(), entry, done)).is_err() {
+                return false;
+            }
+            waits.push(wait);
+        }
+        for wait in waits {
+            if !wait.await.unwrap_or(false) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Looks at a log, between two group commits.
     pub async fn look<T: Send + 'static>(
         &self,

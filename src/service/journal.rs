@@ -190,6 +190,8 @@ impl From<Decided> for DecisionFacts {
             allowed: d.allowed,
             step: d.step,
             rule: d.rule,
+            account: None,
+            scope: None,
         }
     }
 }

@@ -119,16 +119,18 @@ fn shown(number: u64, entry: &Entry, personal: bool) -> Value {
 
 fn fits(shown: &Value, entry: &Entry, filters: &[(String, String)]) -> bool {
     let record = &shown["record"];
+    let items = record["body"]["decided"]["decisions"].as_array();
+    let of_items = |field: &'static str| items.into_iter().flatten().map(move |d| &d[field]);
+    let accounts = || of_items("account").chain([&record["account"]]);
+    let scopes = || of_items("scope").chain([&record["scope"]]);
     filters.iter().all(|(name, wanted)| match name.as_str() {
         "account" => {
-            let account = &record["account"];
-            account["uid"] == wanted.as_str()
-                || account["id"]["plain"] == wanted.as_str()
-                || entry.personal.iter().any(|p| p.field == "account.id" && p.value == *wanted)
+            let is = |a: &Value| a["uid"] == wanted.as_str() || a["id"]["plain"] == wanted.as_str();
+            accounts().any(is) || entry.personal.iter().any(|p| p.field == "account.id" && p.value == *wanted)
         }
-        "kind" => record["account"]["kind"] == wanted.as_str(),
-        "credential" => record["account"]["credential"] == wanted.as_str(),
-        "below" => super::holding::covers(wanted, record["scope"].as_str().unwrap_or_default()),
+        "kind" => accounts().any(|a| a["kind"] == wanted.as_str()),
+        "credential" => accounts().any(|a| a["credential"] == wanted.as_str()),
+        "below" => scopes().any(|at| super::holding::covers(wanted, at.as_str().unwrap_or_default())),
         "text" => entry.record.contains(wanted.as_str()),
         _ => true,
     })
@@ -332,17 +334,18 @@ async fn event(
     let (number, entry) = found.ok_or_else(Problem::absent)?;
     let whole = may(org, asked, "audit.read").is_ok();
     let mut shown = shown(*number, entry, false);
-    let own =
-        asked.caller.account.as_ref().is_some_and(|a| shown["record"]["account"]["uid"] == a.uid.as_str());
     if whole {
         return Ok(Reply::ok(shown));
-    }
-    if !own {
-        return Err(Problem::absent());
     }
     let record = shown["record"].take();
     let decisions = record["body"]["decided"]["decisions"].as_array().cloned().unwrap_or_default();
     let decision = decisions.iter().find(|d| d["event"] == id).cloned().unwrap_or_default();
+    // In a batch about several each item says whom it is about.
+    let about = if decision["account"].is_object() { &decision["account"] } else { &record["account"] };
+    let own = asked.caller.account.as_ref().is_some_and(|a| about["uid"] == a.uid.as_str());
+    if !own {
+        return Err(Problem::absent());
+    }
     Ok(Reply::ok(json!({
         "event": id, "time": record["time"], "action": decision["action"], "resource": decision["resource"],
         "allowed": decision["allowed"], "step": decision["step"],

@@ -2,13 +2,14 @@
 //!
 //! In:    a store at start; after each commit, which organizations and which credentials it touched.
 //! Out:   [`OrgState`], an immutable snapshot of one organization; [`Key`], one credential.
-//! Law:   nothing gets in here that isn't durable, and an answer to a change is given after it got in.
+//! Law:   nothing gets in here that isn't durable, and an answer to a change is given after it got in. An organization
+//!        that can't be made isn't here: everything in it is denied, and nothing in the others.
 
 use super::build::{Built, Living, Meaningless, build};
 use super::object::{Kind, Object};
 use super::pepper::TokenMac;
 use super::prelude;
-use super::store::{Read, Stored};
+use super::store::{Read, StoreError, Stored};
 use crate::{Cidr, Directory, KeyPolicy, PolicySet, TextFile, parse_cidr};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -61,6 +62,8 @@ pub struct OrgState {
     pub names: HashMap<(Kind, String), String>,
     /// What the active set has no meaning for.
     pub meaningless: Vec<Meaningless>,
+    /// Accounts and resources that are stored and have no meaning under it, by kind and id: all is denied them.
+    pub gone: HashSet<(String, String)>,
     /// Kinds and ids that the active set names in quotes.
     pub named: HashSet<(String, String)>,
     /// From this moment on an account in it has expired.
@@ -177,6 +180,21 @@ impl Key {
     }
 }
 
+/// Why an organization can't be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmade {
+    /// The store can't be read.
+    Unread(StoreError),
+    /// What is stored contradicts itself.
+    Contradiction(String),
+}
+
+impl From<StoreError> for Unmade {
+    fn from(error: StoreError) -> Unmade {
+        Unmade::Unread(error)
+    }
+}
+
 /// All organizations and keys.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -214,16 +232,36 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Makes an organization anew from what is stored.
+    /// Makes an organization anew from what is stored. One that can't be made is denied everything, alone.
     pub fn refresh(&self, read: &mut dyn Read, org: &str, now: i64) -> Result<(), String> {
-        let before = self.org(org);
-        let state = org_state(read, org, now, before.as_deref())?;
-        let mut held = self.held.write().expect("memory: nobody panics while writing");
-        match state {
-            Some(state) => held.orgs.insert(org.to_owned(), Arc::new(state)),
-            None => held.orgs.remove(org),
-        };
+        match self.next(read, org, now) {
+            Ok(Some(state)) => self.swap(state),
+            Ok(None) => self.drop_org(org),
+            Err(Unmade::Unread(error)) => return Err(error.to_string()),
+            Err(Unmade::Contradiction(why)) => {
+                tracing::error!(org, why, "an organization can't be made: everything in it is denied");
+                self.drop_org(org);
+            }
+        }
         Ok(())
+    }
+
+    /// An organization as the store has it, not yet in force; none if the store has none.
+    pub fn next(&self, read: &mut dyn Read, org: &str, now: i64) -> Result<Option<OrgState>, Unmade> {
+        org_state(read, org, now, self.org(org).as_deref())
+    }
+
+    /// Puts a state in force, unless a newer one is.
+    pub fn swap(&self, state: OrgState) {
+        let mut held = self.held.write().expect("memory: nobody panics while writing");
+        let newer = held.orgs.get(&state.uid).is_some_and(|there| there.revision > state.revision);
+        if !newer {
+            held.orgs.insert(state.uid.clone(), Arc::new(state));
+        }
+    }
+
+    fn drop_org(&self, org: &str) {
+        self.held.write().expect("memory: nobody panics while writing").orgs.remove(org);
     }
 
     /// Notes a credential as it now is.
@@ -292,21 +330,23 @@ fn org_state(
     org: &str,
     now: i64,
     before: Option<&OrgState>,
-) -> Result<Option<OrgState>, String> {
-    let living = living(read, org).map_err(|e| e.to_string())?;
+) -> Result<Option<OrgState>, Unmade> {
+    let living = living(read, org)?;
     let Some(root) = living.of(Kind::Organization).next() else { return Ok(None) };
     let active = root.refers("active").map(str::to_owned);
     let set = match &active {
         None => prelude::guard(),
         Some(uid) => {
-            let stored = read.object(org, uid).map_err(|e| e.to_string())?;
+            let stored = read.object(org, uid)?;
             let files = stored.as_ref().map(files_of).unwrap_or_default();
             let set = prelude::compiled(&files, now);
-            set.ok_or_else(|| format!("the active policy set `{uid}` doesn't compile with this version"))?
+            let why = || format!("the active policy set `{uid}` doesn't compile with this version");
+            set.ok_or_else(|| Unmade::Contradiction(why()))?
         }
     };
-    let revision = read.head(org).map_err(|e| e.to_string())?.0;
-    let mut made = OrgState::make(&living, set, active, revision, now)?;
+    let revision = read.head(org)?.0;
+    let made = OrgState::make(&living, set, active, revision, now);
+    let mut made = made.map_err(Unmade::Contradiction)?;
     if let Some(before) = before.filter(|b| b.active == made.active) {
         let kept = before.key_policies.lock().expect("memory: nobody panics holding these").clone();
         made.key_policies = Mutex::new(kept);
@@ -328,9 +368,15 @@ impl OrgState {
         let Built { directory: guarded, until, .. } = build(guard_set.vocabulary(), living, now, true)?;
         let built = build(set.vocabulary(), living, now, false)?;
         let ended = |o: &Object| o.time("expires_at").is_some_and(|ends| ends <= now);
-        let can_act = |o: &&Object| o.kind.is_account() && !o.is_disabled() && !ended(o);
+        let away = |o: &&Object| built.gone.contains(&o.uid);
+        let can_act = |o: &&Object| o.kind.is_account() && !o.is_disabled() && !ended(o) && !away(o);
+        let named = |o: &Object| match o.kind {
+            Kind::Resource => Some((o.text("kind")?.to_owned(), o.text("id")?.to_owned())),
+            kind => Some((kind.wire().to_owned(), o.name.clone())),
+        };
+        let gone = living.iter().filter(away).filter_map(named).collect();
         let accounts: HashMap<_, _> =
-            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o))).collect();
+            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o, living))).collect();
         let names = accounts.values().map(|a| ((a.kind, a.id.clone()), a.uid.clone())).collect();
         let quoted = set.quoted_names().into_iter();
         Ok(OrgState {
@@ -344,6 +390,7 @@ impl OrgState {
             accounts,
             names,
             meaningless: built.meaningless,
+            gone,
             until: until.min(built.until),
             key_policies: Mutex::default(),
         })
@@ -351,12 +398,12 @@ impl OrgState {
 }
 
 impl AccountFacts {
-    fn of(object: &Object) -> AccountFacts {
+    fn of(object: &Object, living: &Living) -> AccountFacts {
         AccountFacts {
             kind: object.kind,
             id: object.name.clone(),
             uid: object.uid.clone(),
-            owner: object.reference("owner").map(|(kind, id)| format!("{kind} \"{id}\"")),
+            owner: living.owner(object).map(|(kind, id)| format!("{kind} \"{id}\"")),
             home: object.scope.clone(),
             expires: object.time("expires_at").unwrap_or(i64::MAX),
         }

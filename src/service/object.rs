@@ -74,6 +74,12 @@ impl Kind {
         Kind::ALL.iter().copied().find(|k| k.collection() == name)
     }
 
+    /// Whether a name could be taken for a uid of ours.
+    pub fn is_like_uid(name: &str) -> bool {
+        let begins = |k: &Kind| name.strip_prefix(k.prefix()).is_some_and(|rest| rest.starts_with('_'));
+        Kind::ALL.iter().any(begins)
+    }
+
     /// Whether it is a node of the tree.
     pub fn is_scope(self) -> bool {
         matches!(self, Kind::Organization | Kind::Project | Kind::Environment)

@@ -60,6 +60,11 @@ impl Problem {
         Problem::new(409, "conflict", "it contradicts what is there", detail)
     }
 
+    /// 422: with it, what is stored would contradict itself.
+    pub fn unfit(detail: impl Into<String>) -> Problem {
+        Problem::new(422, "unfit", "it contradicts what else is stored", detail)
+    }
+
     /// 412: it was changed since.
     pub fn changed(revision: i64) -> Problem {
         let detail = format!("it was changed since: it is at revision {revision} now; read it again");
@@ -70,6 +75,12 @@ impl Problem {
     pub fn unconditional() -> Problem {
         let detail = "send `If-Match` with the ETag of what you read, so that nobody's change is lost";
         Problem::new(428, "precondition-required", "`If-Match` is missing", detail)
+    }
+
+    /// 408: the body didn't come in time.
+    pub fn too_slow(seconds: u64) -> Problem {
+        let detail = format!("the body was not there after {seconds} seconds: send it again");
+        Problem::new(408, "too-slow", "the request didn't arrive in time", detail)
     }
 
     /// 413.

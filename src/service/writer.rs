@@ -3,12 +3,13 @@
 //! In:    jobs, each a command with whoever asks for it.
 //! Out:   replies, each after its change and its record are durable and in memory.
 //! Law:   a job sees what was committed before it, never half of its own batch: a second change of the directory of one
-//!        organization waits for the next batch. After a failed commit nothing is answered but 503, and the process ends.
+//!        organization waits for the next batch. What a job makes of an organization is made before it is committed, and
+//!        the job is refused if it can't be. After a failed commit nothing is answered but 503, and the process ends.
 
 use super::authn::{Caller, live};
 use super::change::{Change, Reply, RequestFacts};
 use super::clock::Clock;
-use super::memory::Memory;
+use super::memory::{Memory, OrgState, Unmade};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::store::{Kept, Stored, Write};
@@ -102,6 +103,8 @@ struct Work {
 struct Ended {
     answer: Answer,
     after: Vec<Object>,
+    /// The organization with it.
+    next: Option<OrgState>,
 }
 
 impl Work {
@@ -153,7 +156,7 @@ impl Work {
             let _ = self.tx.abandon();
             return Err(error);
         }
-        self.publish(&ended)?;
+        self.publish(&mut ended);
         for (reply, end) in ended {
             // Whoever asked may have gone; the change stays.
             let _ = reply.send(end.answer);
@@ -162,29 +165,51 @@ impl Work {
     }
 
     /// Brings memory to what is durable.
-    fn publish(&mut self, ended: &[(oneshot::Sender<Answer>, Ended)]) -> Stored<()> {
-        let after = || ended.iter().flat_map(|(_, e)| &e.after);
-        after().filter(|o| o.kind == Kind::Credential).for_each(|key| self.memory.set_key(key));
-        let shaped = after().filter(|o| o.kind.is_directory()).map(|o| o.org.as_str());
-        for org in shaped.collect::<HashSet<_>>() {
-            let now = self.clock.now();
-            if let Err(error) = self.memory.refresh(self.tx.as_mut(), org, now) {
-                tracing::error!(%error, org, "an organization can't be read back");
-                return Err(super::store::StoreError::Failed(error));
+    fn publish(&mut self, ended: &mut [(oneshot::Sender<Answer>, Ended)]) {
+        for (_, end) in ended {
+            let keys = end.after.iter().filter(|o| o.kind == Kind::Credential);
+            keys.for_each(|key| self.memory.set_key(key));
+            if let Some(next) = end.next.take() {
+                self.memory.swap(next);
             }
         }
-        Ok(())
     }
 
     fn one(&mut self, job: Job) -> Ended {
-        match self.attempt(job) {
-            Ok((reply, after)) => Ended { answer: Ok(reply), after },
-            Err(problem) => Ended { answer: Err(problem), after: Vec::new() },
+        let done = self.attempt(job).and_then(|(reply, after)| {
+            let next = self.next(&after)?;
+            Ok(Ended { answer: Ok(reply), after, next })
+        });
+        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None })
+    }
+
+    /// The organization as a change leaves it; refused if it can't be made, or takes the meaning from something.
+    fn next(&mut self, after: &[Object]) -> Result<Option<OrgState>, Problem> {
+        let Some(first) = after.iter().find(|o| o.kind.is_directory()) else { return Ok(None) };
+        let before = self.memory.org(&first.org);
+        let next = match self.memory.next(self.tx.as_mut(), &first.org, self.clock.now()) {
+            Ok(next) => next,
+            Err(Unmade::Unread(error)) => return Err(error.into()),
+            Err(Unmade::Contradiction(why)) => return Err(Problem::unfit(why)),
+        };
+        let had = |uid: &str| before.iter().any(|b| b.meaningless.iter().any(|m| m.uid == uid));
+        let mut all = next.iter().flat_map(|n| &n.meaningless);
+        match all.find(|m| !had(&m.uid) || after.iter().any(|o| o.uid == m.uid)) {
+            Some(lost) if lost.field.is_empty() => {
+                let what = format!("{} \"{}\": {}", lost.kind.wire(), lost.name, lost.why);
+                Err(Problem::unfit(what))
+            }
+            Some(lost) => Err(Problem::field(lost.field.clone(), lost.why.clone())),
+            None => Ok(next),
         }
     }
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
         let at = self.clock.now();
+        if self.memory.org(&job.org).is_some_and(|org| at >= org.until) {
+            // An account has ended since: what it could do, nobody can do through it.
+            self.memory.refresh(self.tx.as_mut(), &job.org, at).map_err(Problem::unavailable)?;
+        }
         let caller = match &job.caller {
             None => None,
             Some(c) => {

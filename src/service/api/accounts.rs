@@ -5,7 +5,7 @@
 //! Law:   what widens an account (its home, its end, its attributes, its owner) is an edge of its own: only who may
 //!        grant there does it. A deleted account comes back disabled, without keys, bindings or groups.
 
-use super::{Input, Op, at, conditional, named_by_rules, on, op, place, set, unchanged};
+use super::{Input, Op, at, conditional, name_found, named_by_rules, on, op, place, set, unchanged};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Field, Ty, may, must};
 use crate::service::holding::{covers, is};
@@ -67,6 +67,7 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     let home = place(change, input.text("home"))?;
     let permit = change.permit("create_account", at(&home))?;
     let id = input.must("id")?.to_owned();
+    own_name(&id)?;
     never_respelt(change, kind, &id, "")?;
     named_by_rules(change, kind.wire(), &id, &home)?;
     let mut body = Fields::new();
@@ -87,9 +88,21 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
         if !is(&org, &caller, owner.kind.wire(), &owner.name) {
             grant_at(change, &home)?;
         }
+        name_found(&mut account.body, "owner", &owner);
         account.refs.push(("owner".into(), owner.uid));
     }
     Ok(Reply::created(change.put(&permit, account)?.show()))
+}
+
+/// What could be taken for a uid would be another's name.
+pub(super) fn own_name(id: &str) -> Result<(), Problem> {
+    if Kind::is_like_uid(id) {
+        return Err(Problem::field(
+            "id",
+            "it looks like a uid of ours: take an id that doesn't begin like one",
+        ));
+    }
+    Ok(())
 }
 
 fn grant_at(change: &mut Change<'_>, place: &Object) -> Result<(), Problem> {
@@ -154,11 +167,14 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
         let owner = change.find(owner_kind, owner)?;
         let (org, caller) = (change.org()?, change.caller()?);
         // Only who answers for it now hands it on; taking it would be gaining what one didn't have.
-        let answers = before.reference("owner").is_some_and(|(kind, id)| is(&org, &caller, kind, id));
+        let now = before.refers("owner").unwrap_or_default().to_owned();
+        let now = change.tx.object(&org.uid, &now)?.filter(|o| o.deleted.is_none());
+        let answers = now.is_some_and(|o| is(&org, &caller, o.kind.wire(), &o.name));
         if !answers {
             change.permit("grant", on(&before))?;
         }
         account.refs.retain(|(label, _)| label != "owner");
+        name_found(&mut account.body, "owner", &owner);
         account.refs.push(("owner".into(), owner.uid));
     }
     for field in ["owner", "purpose"] {
@@ -166,7 +182,7 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
             return Err(Problem::field(field, "it can be changed, not taken away"));
         }
     }
-    set(&mut account.body, input, &["title", "purpose", "owner", "expires_at", "attributes"]);
+    set(&mut account.body, input, &["title", "purpose", "expires_at", "attributes"]);
     Ok(Reply::ok(change.put(&permit, account)?.show()))
 }
 

@@ -75,7 +75,8 @@ fn mint(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     }
     super::place(change, Some(&scope))?;
     let mut body = Fields::new();
-    set(&mut body, input, &["account", "id", "boundaries", "policy", "networks", "title", "mfa"]);
+    super::name_found(&mut body, "account", &account);
+    set(&mut body, input, &["id", "boundaries", "policy", "networks", "title", "mfa"]);
     let ends = end(change, input, &account)?;
     if let Some(ends) = ends {
         body.insert("expires_at".into(), show_time(ends).into());

@@ -6,7 +6,7 @@
 //!        link needs the consent of whoever it acts for; without it nothing is linked.
 
 use super::groups::granted_by;
-use super::{Input, Op, at, conditional, on, op, place, set, unchanged};
+use super::{Input, Op, at, conditional, name_found, on, op, place, set, unchanged};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Field, Ty, may, must};
 use crate::service::guard::{On, Permit};
@@ -118,15 +118,19 @@ fn bind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     }
     let mut refs = vec![("scope".to_owned(), place.uid.clone())];
     refs.extend(at_resource.map(|(_, _, uid)| ("resource".to_owned(), uid)));
-    match (input.reference("holder"), input.text("everyone")) {
-        (Some((kind, id)), None) => refs.push(("holder".to_owned(), change.find(kind, id)?.uid)),
-        (None, Some(_)) => {}
+    let holder = match (input.reference("holder"), input.text("everyone")) {
+        (Some((kind, id)), None) => Some(change.find(kind, id)?),
+        (None, Some(_)) => None,
         _ => return Err(Problem::field("holder", "give one of `holder` and `everyone`")),
-    }
+    };
+    refs.extend(holder.iter().map(|h| ("holder".to_owned(), h.uid.clone())));
     let mut body = Fields::new();
     set(&mut body, input, &["holder", "everyone", "role", "resource", "boundaries", "until", "reason"]);
     body.insert("scope".into(), place.name.as_str().into());
     body.insert("granted_by".into(), granted_by(change));
+    if let Some(holder) = &holder {
+        name_found(&mut body, "holder", holder);
+    }
     let mut binding = change.object(Kind::Binding, "", &place.name, body);
     binding.name.clone_from(&binding.uid);
     binding.refs = refs;
@@ -162,7 +166,8 @@ fn attach(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let boundary = input.must("boundary")?.to_owned();
     known_boundaries(change, std::slice::from_ref(&boundary))?;
     let mut body = Fields::new();
-    set(&mut body, input, &["boundary", "to", "reason"]);
+    set(&mut body, input, &["boundary", "reason"]);
+    name_found(&mut body, "to", &to);
     body.insert("granted_by".into(), granted_by(change));
     let name = format!("{}|{boundary}", to.uid);
     let mut attachment = change.object(Kind::Attachment, &name, &to.scope, body);
@@ -189,7 +194,9 @@ fn link(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     }
     known_boundaries(change, &input.names("boundaries"))?;
     let mut body = Fields::new();
-    set(&mut body, input, &["agent", "for", "boundaries", "until", "reason"]);
+    set(&mut body, input, &["boundaries", "until", "reason"]);
+    body.insert("agent".into(), agent.name.as_str().into());
+    name_found(&mut body, "for", &behind);
     body.insert("granted_by".into(), granted_by(change));
     if consents(change, &behind) {
         body.insert("consented_by".into(), granted_by(change));

@@ -5,7 +5,7 @@
 //! Law:   joining gives all that the group has, whether by binding or by a rule that names it: only a member, or who may
 //!        grant on that group, lets others in.
 
-use super::{Input, Op, at, conditional, named_by_rules, op, place, set, unchanged};
+use super::{Input, Op, at, conditional, name_found, named_by_rules, op, place, set, unchanged};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::guard::On;
@@ -110,7 +110,9 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         no_cycle(change, &group.uid, &member.uid)?;
     }
     let mut body = Fields::new();
-    set(&mut body, input, &["group", "member", "until", "reason"]);
+    set(&mut body, input, &["until", "reason"]);
+    body.insert("group".into(), group.name.as_str().into());
+    name_found(&mut body, "member", &member);
     body.insert("granted_by".into(), granted_by(change));
     let name = format!("{}|{}", group.uid, member.uid);
     let mut membership = change.object(Kind::Membership, &name, &group.scope, body);

@@ -4,7 +4,7 @@
 //! Out:   organizations; the first key of each, shown once.
 //! Law:   an installation key has no account in any organization: no right of theirs can come to it.
 
-use super::accounts::spelling;
+use super::accounts::{own_name, spelling};
 use super::{Input, Op, op};
 use crate::service::authn::mint;
 use crate::service::change::{Change, Reply};
@@ -55,6 +55,7 @@ pub fn new_organization(
     id: &str,
     owner: &str,
 ) -> Result<AdminKey, Problem> {
+    own_name(owner)?;
     for other in change.tx.organizations()? {
         let root = change.tx.object(&other, &other)?;
         if root.is_some_and(|o| o.name == id) {

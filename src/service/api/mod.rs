@@ -198,6 +198,11 @@ fn set(body: &mut Fields, input: &Input, names: &[&str]) {
     }
 }
 
+/// Writes a reference down as what was found: by its name, however it was given.
+fn name_found(body: &mut Fields, field: &str, found: &Object) {
+    body.insert(field.to_owned(), serde_json::json!({ "kind": found.kind.wire(), "id": found.name }));
+}
+
 /// Deletes what the path names, with the permission `action` on what `thing` gives.
 fn remove(
     change: &mut Change<'_>,

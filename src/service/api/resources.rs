@@ -87,6 +87,14 @@ fn forget(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let permit = change.permit("register", at(&place))?;
     change.permit("grant", at(&place))?;
     unchanged(&resource, input)?;
+    let org = change.org.clone();
+    let mut inner = change.tx.referring(&org, &resource.uid)?.into_iter();
+    let sits_in_it = |o: &crate::service::object::Object| {
+        o.kind == Kind::Resource && o.refers("in") == Some(resource.uid.as_str())
+    };
+    if let Some(inner) = inner.find(sits_in_it) {
+        return Err(Problem::conflict(format!("`{}` sits in it: forget that first", inner.name)));
+    }
     let uid = resource.uid.clone();
     change.delete(&permit, resource)?;
     Ok(Reply::ok(json!({ "uid": uid, "deleted": true })))

@@ -2,10 +2,11 @@
 //!
 //! In:    an HTTP request, the address of the connection.
 //! Out:   [`Seen`]; or the problem that it has no live key, or is too large.
-//! Law:   the key is checked before the body is read; refusals are counted per key, network and minute, not one by one.
+//! Law:   the key is checked before the body is read, and again after it: what counts is what holds when all of the
+//!        request is there; refusals are counted per key, network and minute, not one by one.
 
 use super::Server;
-use crate::service::authn::{Caller, KeyRefusal, authenticate, bearer};
+use crate::service::authn::{Caller, KeyRefusal, authenticate, bearer, live};
 use crate::service::change::RequestFacts;
 use crate::service::problem::Problem;
 use axum::body::to_bytes;
@@ -15,9 +16,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Bytes of a body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a body that carries policy files.
 const FILES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -110,7 +114,18 @@ impl Seen {
         let limit = if path.starts_with("/v1/policy-sets") { FILES_BYTES_MAX } else { BODY_BYTES_MAX };
         let too_large =
             |_| Problem::too_large(format!("the body has more than {limit} bytes, or ended early"));
-        let bytes = to_bytes(body, limit).await.map_err(too_large)?;
+        let arrived = tokio::time::timeout(BODY_WITHIN, to_bytes(body, limit)).await;
+        let bytes = arrived.map_err(|_| Problem::too_slow(BODY_WITHIN.as_secs()))?.map_err(too_large)?;
+        // However long that took: the key may have been revoked since, the account may have ended.
+        service.ready()?;
+        let now = service.clock.now();
+        let again = service.memory.key(&caller.key_id).ok_or(KeyRefusal::Unknown);
+        let again = again.and_then(|key| live(&service.memory, key, caller.key_id.clone(), ip, now));
+        let caller = again.map_err(|why| {
+            server.counters.refused_keys.fetch_add(1, Ordering::Relaxed);
+            server.refusals.note(&caller.key_id, ip, why, now);
+            Problem::unauthenticated()
+        })?;
         let body =
             String::from_utf8(bytes.to_vec()).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
         Ok(Seen {

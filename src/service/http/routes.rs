@@ -101,7 +101,7 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
     let asking =
         Asking { org: &org, caller: &seen.caller, client: &client, now: seen.now, request: &seen.facts };
     let decided = if batch { decide::batch(&asking, &seen.body)? } else { decide::one(&asking, &seen.body)? };
-    if !service.decisions.append(&org.uid, decided.entry).await {
+    if !service.decisions.append_all(&org.uid, decided.entries).await {
         return Err(Problem::unavailable("the decision could not be recorded: nothing is allowed"));
     }
     server.counters.decisions.fetch_add(1, Ordering::Relaxed);
