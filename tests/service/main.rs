@@ -5,6 +5,7 @@
 //! | `world.rs` | starting, stopping and killing a service; asking it |
 //! | `attacks.rs` | one test for each way in that must not be one |
 //! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
+//! | `found_b.rs` | what a review found: headers, ceilings, roles of ours, keys in bulk, secrets |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
@@ -15,6 +16,7 @@
 mod attacks;
 mod durable;
 mod edges;
+mod found_b;
 mod host;
 mod interface;
 mod law;
