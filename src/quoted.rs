@@ -13,6 +13,9 @@ use smol_str::SmolStr;
 /// Ids that a misspelt one is compared with.
 const IDS_COMPARED_MAX: usize = 10_000;
 
+/// Stands for the kind where a condition asks `has role`; the id is the name of the role then.
+const ROLE_ASKED: &str = "has role";
+
 /// Reports every quoted name that the directory doesn't hold, each at every place where it stands.
 pub fn check(vocabulary: &Vocabulary, files: &[File], directory: &Directory) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -21,7 +24,7 @@ pub fn check(vocabulary: &Vocabulary, files: &[File], directory: &Directory) -> 
     found
 }
 
-/// Every kind and id that stands in quotes, sorted.
+/// Every kind and id that stands in quotes, sorted; roles that conditions ask for, too, under `has role`.
 pub fn all(files: &[File]) -> Vec<(SmolStr, SmolStr)> {
     let mut found = Vec::new();
     names(files, &mut |kind, id| found.push((kind.text.clone(), id.text.clone())));
@@ -120,8 +123,12 @@ fn in_expr(expr: &Expr, see: &mut impl FnMut(&Name, &Quoted)) {
         | ExprKind::Matches(e, _)
         | ExprKind::Exists(e)
         | ExprKind::IsMissing(e)
-        | ExprKind::IsKind(e, _, _)
-        | ExprKind::HasRole(e, _) => in_expr(e, see),
+        | ExprKind::IsKind(e, _, _) => in_expr(e, see),
+        ExprKind::HasRole(e, role) => {
+            let asked = Name { text: ROLE_ASKED.into(), span: role.span };
+            see(&asked, &Quoted { text: role.text.clone(), span: role.span });
+            in_expr(e, see);
+        }
         ExprKind::Compare(_, _, a, b)
         | ExprKind::In(a, b)
         | ExprKind::Contains(_, a, b)

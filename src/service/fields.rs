@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         for (body, field, said) in [
-            (r#"{"id":"ci","expires":1}"#, "expires", "did you mean `expires_at`"),
+            (r#"{"id":"ci","expire_at":1}"#, "expire_at", "did you mean `expires_at`"),
             (r#"{"id":"ci","id":"cj"}"#, "id", "given twice"),
             (r#"{"id":"CI"}"#, "id", "not an id"),
             ("{}", "id", "missing"),

@@ -63,12 +63,9 @@ pub fn permit(
 ) -> Result<Permit, Denied> {
     let account = caller.account.as_ref().ok_or(Denied { action, answer: None })?;
     let guarded = ask(org, &org.guard, caller, account, action, on, now, false);
-    let own = guarded.and_then(|first| {
-        if org.active.is_none() {
-            return Ok(first);
-        }
-        ask(org, &org.own, caller, account, action, on, now, true).map(|_| first)
-    });
+    // Before a set is active, `own` is the shipped set: the ceilings of the key and attached boundaries bind there too.
+    let own =
+        guarded.and_then(|first| ask(org, &org.own, caller, account, action, on, now, true).map(|_| first));
     own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
 }
 

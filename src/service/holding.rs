@@ -6,7 +6,8 @@
 //!        does not hold what it would give without that bound.
 
 use super::authn::Caller;
-use super::memory::OrgState;
+use super::memory::{OrgState, Side};
+use super::prelude::OURS;
 use crate::{Account, Binding, Entity, Place, RoleId, ScopeIx, Vocabulary};
 
 /// Where something would be held.
@@ -19,13 +20,12 @@ pub enum Where<'a> {
 }
 
 /// A caller's account in the directory of the own set, if nothing bounds it and it lives until then.
-fn unbounded<'a>(org: &'a OrgState, caller: &Caller, until: i64) -> Option<&'a Account> {
+fn unbounded<'a>(side: &'a Side, caller: &Caller, until: i64) -> Option<&'a Account> {
     let account = caller.account.as_ref()?;
     let key = &caller.key;
     if !key.boundaries.is_empty() || key.policy.is_some() {
         return None;
     }
-    let side = &org.own;
     let vocabulary = side.set.vocabulary();
     let kind = vocabulary.kind_by_wire(account.kind.wire())?;
     if !vocabulary.kind(kind).acting_for.is_empty() || account.expires < until {
@@ -41,13 +41,19 @@ pub fn covers(above: &str, below: &str) -> bool {
     below == above || below.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Whether the caller holds a role there, until then or longer.
+/// Whether the caller holds a role there, until then or longer. A role of ours is weighed by our own set, too: a role
+/// of the organization's that includes it gives nothing here.
 pub fn role(org: &OrgState, caller: &Caller, role: &str, at: Where<'_>, until: i64) -> bool {
-    let vocabulary = org.own.set.vocabulary();
+    let guarded = !role.starts_with(OURS) || held(&org.guard, caller, role, at, until);
+    guarded && held(&org.own, caller, role, at, until)
+}
+
+fn held(side: &Side, caller: &Caller, role: &str, at: Where<'_>, until: i64) -> bool {
+    let vocabulary = side.set.vocabulary();
     let Some(wanted) = vocabulary.roles.iter().position(|r| r.wire == role) else { return false };
     let wanted = RoleId(wanted as u32);
-    let Some(account) = unbounded(org, caller, until) else { return false };
-    let directory = &org.own.directory;
+    let Some(account) = unbounded(side, caller, until) else { return false };
+    let directory = &side.directory;
     let path_of = |ix: ScopeIx| directory.scopes[ix.index()].entity.id.as_str();
     let place = match at {
         Where::Place(path) => Some(path),
@@ -92,7 +98,7 @@ fn there<'d>(
 pub fn group(org: &OrgState, caller: &Caller, group: &str, until: i64) -> bool {
     let directory = &org.own.directory;
     let Some(ix) = directory.group(group) else { return false };
-    let Some(account) = unbounded(org, caller, until) else { return false };
+    let Some(account) = unbounded(&org.own, caller, until) else { return false };
     let everywhere = caller.key.scope.as_deref() == Some(org.id.as_str())
         && account.home.is_some_and(|home| directory.scopes[home.index()].entity.id == org.id);
     everywhere && account.groups().any(|(g, ends)| g == ix && ends >= until)

@@ -157,8 +157,9 @@ impl Object {
     /// The whole of it, as records and answers show it.
     pub fn show(&self) -> JsonValue {
         let mut shown = self.body.clone();
-        shown.remove("mac");
-        shown.remove("pepper");
+        for secret in ["mac", "pepper", "old_mac", "old_pepper"] {
+            shown.remove(secret);
+        }
         shown.insert("uid".into(), self.uid.clone().into());
         shown.insert("revision".into(), self.revision.into());
         shown.insert("created_at".into(), crate::show_time(self.created).into());

@@ -156,6 +156,12 @@ fn missed(theirs: &Vocabulary) -> Vec<String> {
             role.wire
         ));
     }
+    for role in theirs.roles.iter().filter(|r| !r.wire.starts_with(OURS)) {
+        let included = role.includes.iter().map(|id| &theirs.roles[id.0 as usize].wire);
+        for ours in included.filter(|wire| wire.starts_with(OURS)) {
+            wrong.push(format!("the role `{}` can't include `{ours}`: bind that role beside it", role.wire));
+        }
+    }
     wrong
 }
 

@@ -6,6 +6,7 @@
 //! | `attacks.rs` | one test for each way in that must not be one |
 //! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
 //! | `found_a.rs` | what a review found in the state, in authentication and in what is stored, a test each |
+//! | `found_b.rs` | what a review found: headers, ceilings, roles of ours, keys in bulk, secrets |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
@@ -17,6 +18,7 @@ mod attacks;
 mod durable;
 mod edges;
 mod found_a;
+mod found_b;
 mod host;
 mod interface;
 mod law;

@@ -189,8 +189,8 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
 fn switch(change: &mut Change<'_>, input: &Input, kind: Kind, on_again: bool) -> Result<Reply, Problem> {
     let mut account = change.find(kind, &input.id)?;
     let permit = change.permit(if on_again { "enable" } else { "disable" }, on(&account))?;
-    if on_again && account.text("returned") == Some("undeleted") {
-        // It was gone: what it will be able to do is given anew.
+    if on_again {
+        // It could do nothing: all that it will be able to do, with the keys it has, is given anew.
         change.permit("grant", on(&account))?;
         account.body.remove("returned");
     }

@@ -141,7 +141,20 @@ fn unbind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let binding = change.find(Kind::Binding, &input.id)?;
     let place = place(change, Some(&binding.scope.clone()))?;
     let permit = change.permit("unbind", at(&place))?;
+    let role = binding.text("role").unwrap_or_default();
+    if read_by_rules(change, role)? {
+        change.permit("grant", On::Role(role, &place.name))?;
+    }
     gone(change, input, &permit, binding)
+}
+
+/// Whether an active rule asks for this role, or for one that it includes: without it the rule says something else.
+fn read_by_rules(change: &Change<'_>, role: &str) -> Result<bool, Problem> {
+    let org = change.org()?;
+    let roles = &org.own.set.vocabulary().roles;
+    let Some(held) = roles.iter().find(|r| r.wire == role) else { return Ok(false) };
+    let name = |id: &crate::RoleId| roles[id.0 as usize].name.to_string();
+    Ok(held.includes.iter().any(|id| org.named.contains(&("has role".to_owned(), name(id)))))
 }
 
 fn gone(change: &mut Change<'_>, input: &Input, permit: &Permit, object: Object) -> Result<Reply, Problem> {

@@ -33,6 +33,13 @@ fn revoke(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     }
     let account = input.reference("account").map(|(k, id)| change.find(k, id)).transpose()?;
     let owner = input.reference("owner").map(|(k, id)| change.find(k, id)).transpose()?;
+    // Whom the caller may not see isn't there for it, with keys or without.
+    if let Some(account) = &account {
+        change.permit("revoke", on(account))?;
+    }
+    if let Some(owner) = &owner {
+        change.permit("read", on(owner))?;
+    }
     let before = input.time("minted_before");
     let leaked: Option<Vec<String>> = input.has("leaked").then(|| {
         let id = |text: &String| Token::parse(text).map_or_else(|| text.clone(), |t| t.key_id);
@@ -52,7 +59,8 @@ fn revoke(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
                 && owner.as_ref().is_none_or(|o| of.refers("owner") == Some(o.uid.as_str()))
                 && before.is_none_or(|at| key.created < at)
                 && leaked.as_ref().is_none_or(|l| ids.iter().flatten().any(|id| l.iter().any(|x| x == id)));
-            if fits {
+            // A key that it may not revoke is like one that isn't there.
+            if fits && change.may("revoke", on(&of)) {
                 take(change, key, &of, &mut revoked)?;
             }
         }

@@ -53,6 +53,19 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// A header that rights hang on: at most once, in visible ASCII. What can't be read is never taken for absent.
+fn certain<'h>(headers: &'h HeaderMap, name: &str, shown: &str) -> Result<Option<&'h str>, Problem> {
+    let mut given = headers.get_all(name).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let bad = |_| Problem::field(shown, "expected visible ASCII characters");
+            value.to_str().map(Some).map_err(bad)
+        }
+        _ => Err(Problem::field(shown, "given more than once: send it once")),
+    }
+}
+
 impl Seen {
     /// Reads a request.
     pub async fn of(
@@ -90,7 +103,7 @@ impl Seen {
         let clip = |text: &str, most: usize| -> String {
             text.chars().filter(|c| !c.is_control()).take(most).collect()
         };
-        let if_match = match text(headers, "if-match") {
+        let if_match = match certain(headers, "if-match", "If-Match")? {
             None => None,
             Some(tag) => match tag.trim().trim_matches('"').parse() {
                 Ok(revision) => Some(revision),
@@ -102,7 +115,7 @@ impl Seen {
                 }
             },
         };
-        let client_ip = match text(headers, "policyd-client-ip") {
+        let client_ip = match certain(headers, "policyd-client-ip", "Policyd-Client-Ip")? {
             None => None,
             Some(given) => Some(
                 given
@@ -111,6 +124,8 @@ impl Seen {
                     .map_err(|_| Problem::field("Policyd-Client-Ip", "expected an IP address"))?,
             ),
         };
+        let client = certain(headers, "policyd-client-key", "Policyd-Client-Key")?;
+        let repeat = certain(headers, "idempotency-key", "Idempotency-Key")?;
         let limit = if path.starts_with("/v1/policy-sets") { FILES_BYTES_MAX } else { BODY_BYTES_MAX };
         let too_large =
             |_| Problem::too_large(format!("the body has more than {limit} bytes, or ended early"));
@@ -134,8 +149,8 @@ impl Seen {
             query: parts.uri.query().unwrap_or_default().to_owned(),
             body,
             if_match,
-            repeat: text(headers, "idempotency-key").map(|k| clip(k, 256)),
-            client: text(headers, "policyd-client-key").map(|k| (k.to_owned(), client_ip)),
+            repeat: repeat.map(|k| clip(k, 256)),
+            client: client.map(|k| (k.to_owned(), client_ip)),
             facts: RequestFacts {
                 id,
                 action: String::new(),
