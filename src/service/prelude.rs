@@ -71,7 +71,8 @@ pub fn compile(files: &[TextFile], now: i64) -> Made {
     }
     let ours = FILES.iter().filter(|(name, _)| {
         let kind = name.trim_start_matches(OURS).trim_end_matches(".pol");
-        !declares(kind)
+        // Only these may be declared anew; what else is called like one of our files has nothing to do with it.
+        !(["user", "service_account", "agent"].contains(&kind) && declares(kind))
     });
     let mut all: Vec<TextFile> = ours.map(|(name, text)| shipped(name, text)).collect();
     all.extend(files.iter().cloned());

@@ -14,7 +14,7 @@ use super::store::{Read, Sqlite, Store};
 use super::writer::Writer;
 use crate::audit::note::{Checkpoint, SignerKey};
 use crate::audit::record::{Log, origin};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -167,8 +167,9 @@ impl Service {
         self.memory.org(&org.uid).ok_or_else(Problem::unauthenticated)
     }
 
-    /// The address that counts: the peer's, or what trusted proxies say, from right to left.
-    pub fn address(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
+    /// The address that counts: the peer's, or what trusted proxies say, from right to left. `None` if what a trusted proxy
+    /// says can't be read: then it is not known who asks, and nobody is taken for the proxy.
+    pub fn address(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {
         let trusted = |ip: IpAddr| self.proxies.iter().any(|net| net.contains(ip));
         let mut at = peer;
         let hops: Vec<&str> = forwarded.iter().flat_map(|line| line.split(',')).collect();
@@ -176,13 +177,16 @@ impl Service {
             if !trusted(at) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(ip) => at = ip.to_canonical(),
-                Err(_) => break,
-            }
+            at = hop_address(hop.trim())?.to_canonical();
         }
-        at
+        Some(at)
     }
+}
+
+/// An address as proxies write it: by itself, in brackets, or with a port.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    bare.parse().ok().or_else(|| hop.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
 }
 
 /// Takes the data folder for this process alone: memory would not know what another writes.

@@ -203,7 +203,11 @@ fn a_forged_forwarded_for_does_not_pass_an_allow_list() {
     assert_eq!(from("192.0.2.7"), 200, "what the proxy saw");
     assert_eq!(from("192.0.2.7, 203.0.113.5"), 401, "the leftmost address is the client's own claim");
     assert_eq!(from("203.0.113.5, 192.0.2.7"), 200);
-    assert_eq!(from("192.0.2.7, nonsense"), 401);
+    assert_eq!((from("192.0.2.7:4711"), from("[2001:db8::1]")), (200, 401), "as proxies write them");
+    // What can't be read is nobody's address, least of all the proxy's.
+    for unread in ["192.0.2.7, nonsense", "192.0.2.7,", "unknown", "é, 192.0.2.7, é"] {
+        assert_eq!(from(unread), 400, "{unread}");
+    }
     assert_eq!(behind.ask(&key, "GET", "/v1/me", &Value::Null).status, 401);
 }
 

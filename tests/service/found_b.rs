@@ -151,3 +151,20 @@ fn taking_away_a_role_that_a_rule_reads_takes_the_right_to_grant() {
         assert_eq!(told.status, status, "{role}: {}", told.body);
     }
 }
+
+#[test]
+fn an_account_kind_called_like_a_file_of_ours_takes_nothing_of_ours_away() {
+    let world = World::bare();
+    world.done("POST", "/v1/users", &json!({ "id": "zoe" }));
+    for name in ["boundaries", "roles", "policies", "actions", "places"] {
+        let text = format!(
+            "account {name} {{ x: String? }}\nboundary policyd_off \"mine\" {{ allow do anything on anything }}\n"
+        );
+        let files = json!({ "files": [{ "name": "own.pol", "text": text }] });
+        let told = world.ask(&world.admin, "POST", "/v1/policy-sets", &files);
+        assert_eq!(told.status, 422, "{name}: ours is there, so that theirs is one too many: {}", told.body);
+    }
+    world.activate("account boundaries { x: String? }\n");
+    world.done("POST", "/v1/users/zoe/disable", &Value::Null);
+    world.done("POST", "/v1/users", &json!({ "id": "max" }));
+}

@@ -182,7 +182,7 @@ impl Server {
         lines.into_iter().map(line).collect()
     }
 
-    fn address(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
+    fn address(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {
         self.service.address(peer.to_canonical(), forwarded)
     }
 }

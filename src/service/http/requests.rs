@@ -79,9 +79,12 @@ impl Seen {
         let now = service.clock.now();
         let (parts, body) = request.into_parts();
         let headers = &parts.headers;
-        let forwarded: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
-        let ip = server.address(peer.ip(), &forwarded);
+        // A line that can't be read is an address that can't be read.
+        let forwarded = headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?"));
+        let forwarded: Vec<&str> = forwarded.collect();
+        let unread =
+            || Problem::field("X-Forwarded-For", "expected addresses, such as 203.0.113.7, between commas");
+        let ip = server.address(peer.ip(), &forwarded).ok_or_else(unread)?;
         let path = parts.uri.path().to_owned();
         if !path.starts_with("/v1/") {
             return Err(Problem::absent());

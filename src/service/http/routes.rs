@@ -25,7 +25,7 @@ type Told = Result<Answer, Problem>;
 
 /// Answers a request.
 pub async fn answer(server: &Server, seen: &Seen) -> Told {
-    let parts: Vec<&str> = seen.path.trim_start_matches("/v1/").split('/').collect();
+    let parts: Vec<&str> = seen.path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     let decoded: Option<Vec<String>> = parts.iter().map(|p| query::decode(p, false)).collect();
     let decoded = decoded.ok_or_else(Problem::absent)?;
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
