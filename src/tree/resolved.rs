@@ -2,7 +2,8 @@
 //!
 //! In:    a tree, a directory, a question; and [`Link`], the numbers of the directory's groups and scopes, if it is kept.
 //! Out:   [`Resolved`], which borrows all three: it can't outlive them or be decided with others.
-//! Law:   resolving looks up names and settles nothing: `decide` is where rules, ceilings and chains are weighed.
+//! Law:   resolving finds what is named, and the groups and roles held here and now; it weighs nothing: rules, ceilings and
+//!        chains are weighed by `decide`.
 
 use super::decide::decide;
 use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
