@@ -126,8 +126,9 @@ impl Change<'_> {
         Ok(object)
     }
 
-    /// Deletes an object, and what only makes sense with it.
+    /// Deletes an object, and what only makes sense with it; all of it takes what deleting it alone would take.
     pub fn delete(&mut self, permit: &Permit, mut object: Object) -> Result<(), Problem> {
+        super::lifting::may_go(self, &object)?;
         for other in self.tx.referring(&self.org, &object.uid)? {
             let goes = match other.kind {
                 Kind::Membership | Kind::Binding | Kind::Attachment | Kind::Link | Kind::Credential => true,
@@ -138,9 +139,24 @@ impl Change<'_> {
                 self.delete(permit, other)?;
             }
         }
+        if object.kind.is_scope() {
+            // For whoever makes a place of this path again.
+            object.refs.push(("path".to_owned(), gone_path(&object.name)));
+        }
         object.deleted = Some(self.at);
         self.put(permit, object)?;
         Ok(())
+    }
+
+    /// An object that another will name, if the caller may see it: else it is as absent as what isn't there.
+    pub fn seen(&mut self, kind: Kind, name: &str) -> Result<Object, Problem> {
+        let found = self.find(kind, name)?;
+        let on = match kind {
+            Kind::Group => On::Group(&found.name),
+            kind if kind.is_scope() => On::Scope(kind.wire(), &found.name),
+            kind => On::Account(kind.wire(), &found.name),
+        };
+        if self.may("read", on) { Ok(found) } else { Err(Problem::absent()) }
     }
 
     /// A living object by uid or name; the same absence for what isn't there and for what isn't a caller's to see
@@ -166,6 +182,11 @@ impl Change<'_> {
         let account = self.caller.as_ref().map(|c| (c, self.state.as_deref()));
         Ok(journal::write(&about, account, None, Body::Changed { changes, allowed_by }, draft)?)
     }
+}
+
+/// What a place that was deleted is known by, whatever was above it.
+pub fn gone_path(path: &str) -> String {
+    format!("~path {path}")
 }
 
 /// A living object by uid or name.

@@ -9,11 +9,12 @@
 use super::authn::{Caller, live};
 use super::change::{Change, Reply, RequestFacts};
 use super::clock::Clock;
+use super::lockout::{self, Keepers};
 use super::memory::{Memory, OrgState, Unmade};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::store::{Kept, Stored, Write};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -67,7 +68,15 @@ impl Writer {
         let (jobs, queue) = channel();
         let failed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failed);
-        let work = Work { tx, memory, clock, failed: flag, waiting: VecDeque::new(), noted: Instant::now() };
+        let work = Work {
+            tx,
+            memory,
+            clock,
+            failed: flag,
+            waiting: VecDeque::new(),
+            noted: Instant::now(),
+            keepers: HashMap::new(),
+        };
         std::thread::Builder::new()
             .name("policyd-writer".to_owned())
             .spawn(move || work.run(&queue))
@@ -97,6 +106,8 @@ struct Work {
     failed: Arc<AtomicBool>,
     waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
     noted: Instant,
+    /// Who could undo what is changed, by organization.
+    keepers: HashMap<String, Vec<String>>,
 }
 
 /// What one job of a batch came to.
@@ -200,8 +211,26 @@ impl Work {
                 Err(Problem::unfit(what))
             }
             Some(lost) => Err(Problem::field(lost.field.clone(), lost.why.clone())),
-            None => Ok(next),
+            None => {
+                if let (Some(before), Some(next)) = (&before, &next) {
+                    self.still_kept(before, next)?;
+                    let on_place =
+                        |o: &&Object| o.kind == Kind::Attachment && o.deleted.is_none() && o.scope != next.id;
+                    let placed = |o: &&Object| o.reference("to").is_some_and(|(_, path)| path == o.scope);
+                    for attachment in after.iter().filter(on_place).filter(placed) {
+                        lockout::attached(next, &attachment.scope, self.clock.now())?;
+                    }
+                }
+                Ok(next)
+            }
         }
+    }
+
+    /// Refuses what would leave nobody who could undo it.
+    fn still_kept(&mut self, before: &OrgState, next: &OrgState) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let who = self.keepers.entry(before.uid.clone()).or_default();
+        Keepers::change(before, next, who, now)
     }
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {

@@ -7,6 +7,7 @@
 //! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
 //! | `found_a.rs` | what a review found in the state, in authentication and in what is stored, a test each |
 //! | `found_b.rs` | what a review found: headers, ceilings, roles of ours, keys in bulk, secrets |
+//! | `detours.rs` | ways around the edges: what is deleted, made again, minted, named or said of oneself |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
@@ -15,6 +16,7 @@
 #![cfg(feature = "server")]
 
 mod attacks;
+mod detours;
 mod durable;
 mod edges;
 mod found_a;
