@@ -10,6 +10,7 @@
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
+//! | `limits.rs` | what one client or tenant may use up, and changes that are large |
 //! | `law.rs` | the law of escalation, held by a second model |
 
 #![cfg(feature = "server")]
@@ -22,4 +23,5 @@ mod found_b;
 mod host;
 mod interface;
 mod law;
+mod limits;
 mod world;
