@@ -243,11 +243,13 @@ impl Work {
         };
         let mut reply = (job.command)(&mut change)?;
         if !change.after.is_empty() {
-            let entry = change.record(&request)?;
             let org = change.org.clone();
-            change.tx.append(&org, &entry)?;
+            let mut last = seq;
+            for entry in change.records(&request)? {
+                last = change.tx.append(&org, &entry)?;
+            }
             if let Some(fields) = reply.body.as_object_mut() {
-                fields.entry("revision").or_insert(seq.into());
+                fields.entry("revision").or_insert(last.into());
             }
         }
         let after = std::mem::take(&mut change.after);

@@ -13,6 +13,7 @@
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
 //! | `kept.rs` | retention of decisions, the reserve on the disk |
 //! | `recorded.rs` | what leaves a record, and what a record never says in plain |
+//! | `limits.rs` | what one client or tenant may use up, and changes that are large |
 //! | `law.rs` | the law of escalation, held by a second model |
 
 #![cfg(feature = "server")]
@@ -27,5 +28,6 @@ mod host;
 mod interface;
 mod kept;
 mod law;
+mod limits;
 mod recorded;
 mod world;
