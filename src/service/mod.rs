@@ -8,6 +8,8 @@
 //! | `authn` `guard` | who calls, and what it may do |
 //! | `holding` `lifting` `lockout` | nobody grants what he doesn't hold, by giving or by taking away, or shuts everyone out |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
+//! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
+//! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
@@ -21,6 +23,7 @@ mod api;
 mod authn;
 mod build;
 mod change;
+mod chores;
 mod cli;
 mod clock;
 mod decide;
@@ -40,8 +43,11 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod refusals;
+mod retention;
 mod running;
 mod secret;
+mod space;
 mod state;
 mod store;
 mod token;

@@ -10,7 +10,11 @@
 //! | `detours.rs` | ways around the edges: what is deleted, made again, minted, named or said of oneself |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
+//! | `faults.rs` | disks that are full, read-only or broken, flipped bytes, a clock that jumps |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
+//! | `kept.rs` | retention of decisions, the reserve on the disk |
+//! | `recorded.rs` | what leaves a record, and what a record never says in plain |
+//! | `limits.rs` | what one client or tenant may use up, and changes that are large |
 //! | `law.rs` | the law of escalation, held by a second model |
 
 #![cfg(feature = "server")]
@@ -19,9 +23,13 @@ mod attacks;
 mod detours;
 mod durable;
 mod edges;
+mod faults;
 mod found_a;
 mod found_b;
 mod host;
 mod interface;
+mod kept;
 mod law;
+mod limits;
+mod recorded;
 mod world;
