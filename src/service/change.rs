@@ -143,9 +143,10 @@ impl Change<'_> {
                 self.delete(permit, other)?;
             }
         }
-        if object.kind.is_scope() {
-            // For whoever makes a place of this path again.
-            object.refs.push(("path".to_owned(), gone_path(&object.name)));
+        if object.kind.is_scope() || object.kind.is_account() || object.kind == Kind::Group {
+            // For whoever takes this name again.
+            object.refs.retain(|(label, _)| label != "gone");
+            object.refs.push(("gone".to_owned(), gone(object.kind, &object.name)));
         }
         object.deleted = Some(self.at);
         self.put(permit, object)?;
@@ -214,9 +215,9 @@ impl Change<'_> {
     }
 }
 
-/// What a place that was deleted is known by, whatever was above it.
-pub fn gone_path(path: &str) -> String {
-    format!("~path {path}")
+/// What something that was deleted is known by, whatever was above it.
+pub fn gone(kind: Kind, name: &str) -> String {
+    format!("~gone {} {name}", kind.wire())
 }
 
 /// A living object by uid or name.

@@ -286,7 +286,7 @@ policy more {
     let to = json!({ "kind": "environment", "id": "acme/web/play" });
     world.done("POST", "/v1/attachments", &json!({ "boundary": "people", "to": to }));
     refused(&give(&gate, "editor", user("ana"), "acme/web"), "grant");
-    let machine = json!({ "kind": "service_account", "id": "ci" });
+    let machine = json!({ "kind": "service_account", "id": "gate" });
     assert_eq!(give(&gate, "editor", machine, "acme/web").status, 201, "a machine gets what a machine has");
 }
 
@@ -540,4 +540,44 @@ fn whom_a_value_names_is_there_as_long_as_it_does() {
     refused(&call(&world, &ben, "DELETE", "/v1/service-accounts/ci", &json!({})), "grant");
     assert_eq!(call(&world, &ben, "DELETE", "/v1/service-accounts/gate", &json!({})).status, 200);
     assert_eq!(call(&world, &world.admin, "DELETE", "/v1/service-accounts/ci", &json!({})).status, 200);
+}
+
+#[test]
+fn a_group_of_one_place_gives_nothing_at_another() {
+    let world = World::furnished();
+    world.done("POST", "/v1/groups", &json!({ "id": "crew", "scope": "acme/web" }));
+    world.done("POST", "/v1/groups", &json!({ "id": "local", "scope": "acme/web" }));
+    world.bind("group", "crew", "operator", "acme");
+    world.bind("group", "local", "operator", "acme/web/play");
+    world.bind("user", "ben", "policyd/viewer", "acme");
+    world.bind("user", "ben", "policyd/owner", "acme/web");
+    let ben = world.key("user", "ben");
+    let join = |key: &str, group: &str, who: &str| {
+        let body = json!({ "group": group, "member": user(who) });
+        world.ask(key, "POST", "/v1/memberships", &body)
+    };
+    refused(&join(&ben, "crew", "ben"), "grant");
+    assert_eq!(join(&ben, "local", "ben").status, 201, "what it holds at his place he may grant");
+    let nested = json!({ "group": "crew", "member": { "kind": "group", "id": "local" } });
+    refused(&world.ask(&ben, "POST", "/v1/memberships", &nested), "grant");
+    assert_eq!(join(&world.admin, "crew", "ben").status, 201);
+}
+
+#[test]
+fn a_name_that_another_had_is_given_by_who_may_grant() {
+    let (world, ben) = run_by_ben("");
+    let machine =
+        |id: &str| json!({ "id": id, "home": "acme/web/play", "purpose": "x", "owner": user("ben") });
+    let gone = |path: &str| {
+        let told = call(&world, &ben, "DELETE", path, &json!({}));
+        assert_eq!(told.status, 200, "{path}: {}", told.body);
+    };
+    assert_eq!(world.ask(&ben, "POST", "/v1/groups", &json!({ "id": "crew" })).status, 201);
+    gone("/v1/groups/crew");
+    gone("/v1/service-accounts/ci");
+    refused(&world.ask(&ben, "POST", "/v1/groups", &json!({ "id": "crew" })), "grant");
+    refused(&world.ask(&ben, "POST", "/v1/service-accounts", &machine("ci")), "grant");
+    assert_eq!(world.ask(&ben, "POST", "/v1/service-accounts", &machine("cj")).status, 201);
+    world.done("POST", "/v1/groups", &json!({ "id": "crew" }));
+    world.done("POST", "/v1/service-accounts", &machine("ci"));
 }

@@ -7,7 +7,8 @@
 //!        groups.
 
 use super::{
-    Input, Op, at, conditional, name_found, named_by_rules, on, op, place, set, set_attributes, unchanged,
+    Input, Op, at, conditional, had_by_another, name_found, named_by_rules, on, op, place, set,
+    set_attributes, unchanged,
 };
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Field, Ty, is_invisible, may, must};
@@ -72,6 +73,7 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     let id = input.must("id")?.to_owned();
     own_name(&id)?;
     never_respelt(change, kind, &id, "")?;
+    had_by_another(change, kind, &id, &home)?;
     named_by_rules(change, kind.wire(), &id, &home)?;
     let mut body = Fields::new();
     set(&mut body, input, &["id", "title", "purpose", "owner", "expires_at"]);

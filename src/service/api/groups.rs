@@ -5,11 +5,14 @@
 //! Law:   joining gives all that the group has, whether by binding or by a rule that names it: only a member, or who may
 //!        grant on that group, lets others in. Into a group that an agent acts for nobody is put without his consent.
 
-use super::{Input, Op, at, conditional, name_found, named_by_rules, on, op, place, set, unchanged};
+use super::{
+    Input, Op, at, conditional, had_by_another, name_found, named_by_rules, on, op, place, set, unchanged,
+};
+use crate::Place;
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::guard::On;
-use crate::service::holding;
+use crate::service::holding::{self, Where};
 use crate::service::object::{Fields, Kind};
 use crate::service::problem::Problem;
 
@@ -58,6 +61,7 @@ fn create(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let permit = change.permit("create_group", at(&place))?;
     let id = input.must("id")?;
     named_by_rules(change, "group", id, &place)?;
+    had_by_another(change, Kind::Group, id, &place)?;
     let mut body = Fields::new();
     set(&mut body, input, &["id", "title"]);
     body.insert("scope".into(), place.name.as_str().into());
@@ -90,6 +94,7 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let (org, caller) = (change.org()?, change.caller()?);
     if !holding::group(&org, &caller, &group.name, until, holding::receivers(kind)) {
         change.permit("grant", On::Group(&group.name))?;
+        roles_of(change, &group.name, until, holding::receivers(kind))?;
     }
     if acted_for(change, &group.name)? {
         // Whoever is in it can be acted for: that takes his consent.
@@ -107,6 +112,31 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut membership = change.object(Kind::Membership, &name, &group.scope, body);
     membership.refs = vec![("group".into(), group.uid.clone()), ("member".into(), member.uid)];
     Ok(Reply::created(change.put(&permit, membership)?.show()))
+}
+
+/// To grant on a group is no right at the places where the group, or one that it is in, holds its roles: those are
+/// held, or granted, one by one.
+fn roles_of(change: &mut Change<'_>, group: &str, until: i64, to: &[Kind]) -> Result<(), Problem> {
+    let (state, caller) = (change.org()?, change.caller()?);
+    let directory = &state.own.directory;
+    let roles = &state.own.set.vocabulary().roles;
+    let Some(ix) = directory.group(group) else { return Ok(()) };
+    let within = directory.groups[ix.index()].within.iter();
+    for binding in within.flat_map(|(g, _)| directory.groups[g.index()].bindings.iter()) {
+        let role = roles[binding.role.0 as usize].wire.as_str();
+        let scope = match &binding.place {
+            Place::Scope(ix) => Some(*ix),
+            Place::Resource(entity) => {
+                directory.resource(entity).and_then(|ix| directory.resources[ix.index()].scope)
+            }
+            Place::Everywhere => None,
+        };
+        let path = scope.map_or(state.id.as_str(), |ix| directory.scopes[ix.index()].entity.id.as_str());
+        if !holding::role(&state, &caller, role, Where::Place(path), until, to) {
+            change.permit("grant", On::Role(role, path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an agent may act for the members of a group, or of one that it is in.

@@ -20,7 +20,7 @@ pub use install::{AdminKey, first_installation_key, new_organization};
 pub use policy_sets::{check, diff, test};
 pub use reading::{View, get, list};
 
-use super::change::{Change, Reply};
+use super::change::{Change, Reply, gone};
 use super::fields::Field;
 use super::guard::On;
 use super::object::{Fields, Kind, Object, place_kind};
@@ -160,6 +160,14 @@ fn unchanged(object: &Object, input: &Input) -> Result<(), Problem> {
         Some(revision) if revision != object.revision => Err(Problem::changed(object.revision)),
         Some(_) => Ok(()),
     }
+}
+
+/// A name that another had is still said: by who enforces, in the texts of keys, by people. Only who may grant here gives
+/// it again.
+fn had_by_another(change: &mut Change<'_>, kind: Kind, name: &str, place: &Object) -> Result<(), Problem> {
+    let org = change.org.clone();
+    let before = change.tx.ever_referring(&org, &gone(kind, name))?;
+    if before.is_empty() { Ok(()) } else { change.permit("grant", at(place)).map(|_| ()) }
 }
 
 /// An id that an active rule names gives a new thing what the rule says: only who may grant here makes it.

@@ -5,8 +5,8 @@
 //! Law:   what stands below a deleted node counts as deleted with it. A path that was ever somewhere is made again only by
 //!        who may grant there: boundaries, stage and registered resources of the old place are not those of the new one.
 
-use super::{Input, Op, at, conditional, named_by_rules, on, op, place, set, unchanged};
-use crate::service::change::{Change, Reply, gone_path};
+use super::{Input, Op, at, conditional, had_by_another, named_by_rules, on, op, place, set, unchanged};
+use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::object::{Fields, Kind};
 use crate::service::problem::Problem;
@@ -68,10 +68,7 @@ fn create(
     let permit = change.permit(action, at(&above))?;
     let path = format!("{}/{}", above.name, input.must("id")?);
     named_by_rules(change, kind.wire(), &path, &above)?;
-    let org = change.org.clone();
-    if !change.tx.ever_referring(&org, &gone_path(&path))?.is_empty() {
-        change.permit("grant", at(&above))?;
-    }
+    had_by_another(change, kind, &path, &above)?;
     let mut body = Fields::new();
     body.insert("path".into(), path.as_str().into());
     set(&mut body, input, &["id", "title", "stage", "project"]);
