@@ -9,6 +9,7 @@
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `quotas` | what one organization may have |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -37,6 +38,7 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod quotas;
 mod running;
 mod secret;
 mod state;

@@ -6,6 +6,7 @@
 
 mod client;
 mod commands;
+mod limits;
 mod offline;
 mod policies;
 mod serve;

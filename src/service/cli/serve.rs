@@ -5,7 +5,7 @@
 //! Law:   a secret goes to a file or, when asked for, to the terminal; the log of the service never has one.
 
 use super::{Done, Failure};
-use crate::service::http;
+use crate::service::http::{self, Limits};
 use crate::service::init;
 use crate::service::pepper::write_private;
 use crate::service::running::{Places, Service};
@@ -73,6 +73,7 @@ pub fn serve_command() -> Command {
                 .value_name("CIDR")
                 .help("A network whose X-Forwarded-For counts"),
         )
+        .args(super::limits::arguments())
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
 }
 
@@ -159,10 +160,10 @@ pub fn serve(found: &ArgMatches) -> Done {
         .enable_all()
         .build()
         .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
-    runtime.block_on(run(&places, address, proxies))
+    runtime.block_on(run(&places, address, proxies, &super::limits::read(found)))
 }
 
-async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) -> Done {
+async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>, limits: &Limits) -> Done {
     let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
     let listener = TcpListener::bind(address).await.map_err(bound)?;
     let local = listener.local_addr().map_err(bound)?;
@@ -170,13 +171,14 @@ async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) ->
         let say = format!("not initialised: run `policyd init --data {}`", places.data.display());
         tracing::warn!(%local, say, "listening, not ready");
         eprintln!("policyd: {say}");
-        return ended(http::serve_uninitialised(listener, say, stopped(None)).await);
+        http::serve_uninitialised(listener, say, limits, stopped(None)).await;
+        return Ok(0);
     }
     let service = Arc::new(Service::open(places, proxies).map_err(Failure::usage)?);
     tracing::info!(%local, installation = service.installation, "ready");
     println!("policyd listens on http://{local}");
     let watched = Arc::clone(&service);
-    let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
+    http::serve(listener, Arc::clone(&service), limits, stopped(Some(watched))).await;
     if service.ready().is_err() {
         return Err(Failure {
             message: "a write failed: start again to read what is there".to_owned(),
@@ -184,11 +186,7 @@ async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) ->
         });
     }
     tracing::info!("stopped");
-    ended(done)
-}
-
-fn ended(done: std::io::Result<()>) -> Done {
-    done.map(|()| 0).map_err(|e| Failure { message: format!("serving failed: {e}"), exit: 1 })
+    Ok(0)
 }
 
 /// Until somebody ends the process, or a write failed.
