@@ -220,7 +220,9 @@ impl Work {
     }
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>, i64), Problem> {
-        let at = self.clock.now();
+        let drifted =
+            || Problem::unavailable("the clock has jumped: nothing is changed until policyd is restarted");
+        let at = self.clock.certain().ok_or_else(drifted)?;
         if self.memory.org(&job.org).is_some_and(|org| at >= org.until) {
             // An account has ended since: what it could do, nobody can do through it.
             self.memory.refresh(self.tx.as_mut(), &job.org, at).map_err(Problem::unavailable)?;
