@@ -64,7 +64,7 @@ pub use directory::{
 };
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};
-pub use json::{Json, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
+pub use json::{Json, Member, Mistake, MistakeKind, Mistakes, Path, Shape, Wire};
 pub use live::{Live, Snapshot};
 pub use request::text::{
     Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource,

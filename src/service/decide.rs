@@ -7,15 +7,18 @@
 
 use super::authn::{Caller, KeyRefusal};
 use super::change::RequestFacts;
-use super::guard::{On, asking, credential, permit};
+use super::guard::{self, On, asking, credential};
 use super::journal::{self, About, Decided};
 use super::memory::{AccountFacts, OrgState};
 use super::object::Kind;
 use super::problem::Problem;
 use super::secret::new_uid;
 use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
-use crate::{Asked, AskedCredential, Json, Mistakes, Path, Question, RequestError, Value};
+use crate::{Answer, Asked, AskedCredential, Json, Member, Mistakes, Path, Question, RequestError, Value};
+use serde::Serialize;
 use serde_json::{Value as JsonValue, json};
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -44,12 +47,17 @@ pub struct Asking<'a> {
     pub now: i64,
     /// The request.
     pub request: &'a RequestFacts,
+    /// What the caller may do, and where, as far as it was looked up: within one request that doesn't change.
+    pub rights: RefCell<Vec<(&'static str, String, bool)>>,
 }
+
+/// Rights that one request remembers.
+const RIGHTS_KEPT_MAX: usize = 64;
 
 /// Answers and their record.
 pub struct Decisions {
-    /// What is answered.
-    pub body: JsonValue,
+    /// What is answered: JSON.
+    pub body: String,
     /// What must be durable first: one record, or several where one would be too large.
     pub entries: Vec<Entry>,
 }
@@ -84,11 +92,15 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
                 answers.push(found.shown);
                 items.push((found.facts, found.subject, found.scope));
             }
-            Err(problem) => answers.push(json!({ "error": problem.document(&asking.request.id) })),
+            Err(problem) => {
+                answers.push(json!({ "error": problem.document(&asking.request.id) }).to_string());
+            }
         }
     }
     let entries = records(asking, &items)?;
-    Ok(Decisions { body: json!({ "answers": answers, "revision": asking.org.revision }), entries })
+    let answers = answers.join(",");
+    let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
+    Ok(Decisions { body, entries })
 }
 
 fn parse(body: &str) -> Result<Json<'_>, Problem> {
@@ -100,10 +112,21 @@ fn parse(body: &str) -> Result<Json<'_>, Problem> {
 
 /// One answer.
 struct Answered {
-    shown: JsonValue,
+    /// As JSON.
+    shown: String,
     facts: DecisionFacts,
     subject: Option<AccountFacts>,
     scope: String,
+}
+
+/// An answer as it is shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    told: &'a Answer,
+    event: &'a str,
+    revision: i64,
+    policy_set: Option<&'a str>,
 }
 
 /// Who the question is about.
@@ -117,10 +140,12 @@ enum Subject<'a> {
 }
 
 /// The question as the engine reads it: what the body says, with the account that a key stands for.
-fn compose(asking: &Asking<'_>, json: Json<'_>) -> Result<(String, Subject<'static>, Parts), Problem> {
+fn compose<'j>(
+    asking: &Asking<'_>,
+    json: Json<'j>,
+) -> Result<(Cow<'j, str>, Subject<'static>, Parts), Problem> {
     let members = json.members().ok_or_else(|| Problem::invalid("expected a JSON object"))?;
     let mut parts = Parts::default();
-    let mut text = String::from("{");
     let mut named = false;
     for member in &members {
         match &*member.key {
@@ -136,7 +161,6 @@ fn compose(asking: &Asking<'_>, json: Json<'_>) -> Result<(String, Subject<'stat
             "scope" => parts.scope = member.value.string().map(|s| s.into_owned()),
             _ => {}
         }
-        let _ = write!(text, "{}:{},", member.written.text, member.value.text);
     }
     let subject = match (asking.client, named) {
         (Client::None, true) => Subject::Named,
@@ -146,25 +170,33 @@ fn compose(asking: &Asking<'_>, json: Json<'_>) -> Result<(String, Subject<'stat
         (Client::Key(_) | Client::Refused(..), false) => Subject::Named,
         (Client::None, false) => Subject::Own,
     };
-    if !named {
-        let account = match asking.client {
-            Client::Key(client) => client.account.as_ref(),
-            Client::None => asking.caller.account.as_ref(),
-            Client::Refused(..) => None,
-        };
-        if let Some(account) = account {
-            let account = json!({ "kind": account.kind.wire(), "id": account.id });
-            let _ = write!(text, "\"account\":{account},");
-        }
-    }
     if parts.context.as_ref().is_some_and(|c| c.get("now").is_some()) {
         return Err(Problem::field("context.now", "leave it out: the server's time counts"));
+    }
+    let text = if named { Cow::Borrowed(json.text) } else { Cow::Owned(with_account(asking, &members)) };
+    Ok((text, subject, parts))
+}
+
+/// The question with the account that a key stands for.
+fn with_account(asking: &Asking<'_>, members: &[Member<'_>]) -> String {
+    let mut text = String::from("{");
+    for member in members {
+        let _ = write!(text, "{}:{},", member.written.text, member.value.text);
+    }
+    let account = match asking.client {
+        Client::Key(client) => client.account.as_ref(),
+        Client::None => asking.caller.account.as_ref(),
+        Client::Refused(..) => None,
+    };
+    if let Some(account) = account {
+        let account = json!({ "kind": account.kind.wire(), "id": account.id });
+        let _ = write!(text, "\"account\":{account},");
     }
     if text.ends_with(',') {
         text.pop();
     }
     text.push('}');
-    Ok((text, subject, parts))
+    text
 }
 
 /// What a body says, for rights and records.
@@ -194,7 +226,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         if !may(asking, "ask", &org.id) {
             return Err(forbidden());
         }
-        return Ok(refused_key(&parts, *why, key_id));
+        return Ok(refused_key(parts, *why, key_id));
     }
     let own = matches!(subject, Subject::Own);
     let resolved = resolve(asking, &text, &subject);
@@ -220,29 +252,28 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     rights(asking, &question, &parts, own, place)?;
     if let Some(gone) = without_meaning(org, &question) {
         let because = format!("the active policy set has no meaning for the stored {gone}");
-        let mut found = denied(&parts, "directory", &because);
+        let mut found = denied(parts, "directory", &because);
         found.subject = about(asking, &subject, &question);
         found.scope = place.to_owned();
         return Ok(found);
     }
     let decision = org.own.set.decide(&org.own.directory, &question);
-    let told = org.own.set.render(&question, &decision);
+    let mut told = org.own.set.render(&question, &decision);
     let event = new_uid("ev");
     let step = told.refused_by.and_then(|s| serde_json::to_value(s).ok()?.as_str().map(str::to_owned));
     let step = step.unwrap_or_else(|| "allow".to_owned());
     let rule = told.rule.as_ref().map(ToString::to_string);
-    let mut shown = serde_json::to_value(&told).expect("decide: an answer is JSON");
-    shown["event"] = event.clone().into();
-    shown["revision"] = org.revision.into();
-    shown["policy_set"] = org.active.clone().into();
     if own && !asks {
-        shown["rule"] = JsonValue::Null;
+        told.rule = None;
     }
+    let shown =
+        Shown { told: &told, event: &event, revision: org.revision, policy_set: org.active.as_deref() };
+    let shown = serde_json::to_string(&shown).expect("decide: an answer is JSON");
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
         resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
-        inputs: inputs(&parts),
+        inputs: inputs(parts),
         allowed: decision.is_allow(),
         step,
         rule,
@@ -272,6 +303,9 @@ fn about(asking: &Asking<'_>, subject: &Subject<'_>, question: &Question) -> Opt
 /// What a question names that is stored and has no meaning: what rules should know of it, they can't.
 fn without_meaning(org: &OrgState, question: &Question) -> Option<String> {
     let vocabulary = org.own.set.vocabulary();
+    if org.gone.is_empty() {
+        return None;
+    }
     let overlay = question.overlay.iter().flat_map(|o| o.entity.iter().chain(&o.parent));
     let own = std::iter::once(&question.account).chain(&question.acting_for);
     own.chain(&question.resource.entity).chain(overlay).find_map(|entity| {
@@ -281,7 +315,7 @@ fn without_meaning(org: &OrgState, question: &Question) -> Option<String> {
 }
 
 /// The answer about a client whose key isn't live: a denial, recorded like any other.
-fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
+fn refused_key(parts: Parts, why: KeyRefusal, key_id: &str) -> Answered {
     let mut found = denied(parts, "credential", "the client's key is not live");
     found.facts.inputs.insert("credential".to_owned(), Fact::from(why.word()));
     found.facts.inputs.insert("key_id".to_owned(), Fact::from(key_id));
@@ -289,11 +323,13 @@ fn refused_key(parts: &Parts, why: KeyRefusal, key_id: &str) -> Answered {
 }
 
 /// A denial before any rule is asked.
-fn denied(parts: &Parts, step: &str, because: &str) -> Answered {
+fn denied(parts: Parts, step: &str, because: &str) -> Answered {
     let event = new_uid("ev");
     let shown = json!({
         "decision": "deny", "rule": null, "refused_by": step, "because": [because], "ask": null, "event": event,
-    });
+    })
+    .to_string();
+    let scope = parts.scope.clone().unwrap_or_default();
     let facts = Decided {
         event,
         action: part(&parts.action, "name"),
@@ -303,33 +339,42 @@ fn denied(parts: &Parts, step: &str, because: &str) -> Answered {
         step: step.to_owned(),
         rule: None,
     };
-    Answered { shown, facts: facts.into(), subject: None, scope: parts.scope.clone().unwrap_or_default() }
+    Answered { shown, facts: facts.into(), subject: None, scope }
 }
 
 fn part(of: &Option<JsonValue>, field: &str) -> String {
     of.as_ref().and_then(|v| v.get(field)?.as_str()).unwrap_or_default().to_owned()
 }
 
-fn inputs(parts: &Parts) -> BTreeMap<String, Fact> {
-    let of = |value: &Option<JsonValue>, field: &str| value.as_ref().and_then(|v| v.get(field).cloned());
+fn inputs(parts: Parts) -> BTreeMap<String, Fact> {
+    let take = |of: &mut Option<JsonValue>, field: &str| of.as_mut()?.as_object_mut()?.remove(field);
+    let Parts { context, mut resource, mut action, acting_for, scope } = parts;
     let given = [
-        ("context", parts.context.clone()),
-        ("resource.attributes", of(&parts.resource, "attributes")),
-        ("resource.in", of(&parts.resource, "in")),
-        ("action.attributes", of(&parts.action, "attributes")),
-        ("acting_for", parts.acting_for.clone()),
-        ("scope", parts.scope.clone().map(JsonValue::String)),
+        ("context", context),
+        ("resource.attributes", take(&mut resource, "attributes")),
+        ("resource.in", take(&mut resource, "in")),
+        ("action.attributes", take(&mut action, "attributes")),
+        ("acting_for", acting_for),
+        ("scope", scope.map(JsonValue::String)),
     ];
     given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), Fact::Plain(v?)))).collect()
 }
 
 fn may(asking: &Asking<'_>, action: &'static str, place: &str) -> bool {
+    let mut rights = asking.rights.borrow_mut();
+    if let Some((.., may)) = rights.iter().find(|(a, p, _)| *a == action && p == place) {
+        return *may;
+    }
     let kind = match place.matches('/').count() {
         0 => "organization",
         1 => "project",
         _ => "environment",
     };
-    permit(asking.org, asking.caller, action, On::Scope(kind, place), asking.now).is_ok()
+    let may = guard::may(asking.org, asking.caller, action, On::Scope(kind, place), asking.now);
+    if rights.len() < RIGHTS_KEPT_MAX {
+        rights.push((action, place.to_owned(), may));
+    }
+    may
 }
 
 /// The rights beside asking that a question takes.

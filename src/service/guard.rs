@@ -69,6 +69,15 @@ pub fn permit(
     own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
 }
 
+/// Whether [`permit`] would give one.
+pub fn may(org: &OrgState, caller: &Caller, action: &'static str, on: On<'_>, now: i64) -> bool {
+    let Some(account) = &caller.account else { return false };
+    [(&org.guard, false), (&org.own, true)].into_iter().all(|(side, own)| {
+        let asked = question(org, side, caller, account, action, on, now, own);
+        asked.is_some_and(|question| side.set.decide(&side.directory, &question).is_allow())
+    })
+}
+
 #[expect(clippy::too_many_arguments, reason = "one question has that many parts")]
 fn ask(
     org: &OrgState,

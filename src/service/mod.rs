@@ -12,8 +12,8 @@
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `running` `http/` `init` `lines` | all of it together, on the network, on an empty folder; its own log |
 //! | `quotas` | what one organization may have |
-//! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
 //! Everything a caller changes goes one way: `http` knows the caller, `api` has the operation, `writer` runs it inside a
@@ -36,6 +36,7 @@ mod http;
 mod init;
 mod journal;
 mod lifting;
+mod lines;
 mod lockout;
 mod log_reading;
 mod memory;

@@ -4,6 +4,7 @@
 //! Out:   [`Secret`], new ids.
 //! Law:   `Debug` of a secret says that it is one; only [`Secret::reveal`] shows it.
 
+use std::cell::RefCell;
 use std::fmt;
 
 /// A text that is shown once, on purpose.
@@ -58,12 +59,34 @@ pub fn base32(bytes: &[u8]) -> String {
 
 /// Whether a text has only letters of [`base32`].
 pub fn is_base32(text: &str) -> bool {
-    text.bytes().all(|b| ALPHABET.contains(&b))
+    const LETTERS: [bool; 256] = {
+        let mut known = [false; 256];
+        let mut n = 0;
+        while n < ALPHABET.len() {
+            known[ALPHABET[n] as usize] = true;
+            n += 1;
+        }
+        known
+    };
+    text.bytes().all(|b| LETTERS[b as usize])
 }
 
-/// A new id that nobody has: a prefix, `_`, 80 random bits.
+/// A new id that nobody has: a prefix, `_`, 80 random bits. Ids are no secrets: their bits are taken from the operating
+/// system for many at once.
 pub fn new_uid(prefix: &str) -> String {
-    format!("{prefix}_{}", base32(&random::<10>()))
+    const BITS: usize = 10;
+    const AT_ONCE: usize = 32 * BITS;
+    thread_local! {
+        static LEFT: RefCell<([u8; AT_ONCE], usize)> = const { RefCell::new(([0; AT_ONCE], AT_ONCE)) };
+    }
+    let id = LEFT.with_borrow_mut(|(bytes, used)| {
+        if *used == AT_ONCE {
+            (*bytes, *used) = (random(), 0);
+        }
+        *used += BITS;
+        base32(&bytes[*used - BITS..*used])
+    });
+    format!("{prefix}_{id}")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{Done, Failure};
 use crate::service::chores;
 use crate::service::http::{self, Limits};
 use crate::service::init;
+use crate::service::lines;
 use crate::service::pepper::write_private;
 use crate::service::retention::Keep;
 use crate::service::running::{Places, Service, Settings};
@@ -174,7 +175,7 @@ pub fn init(found: &ArgMatches) -> Done {
 pub fn serve(found: &ArgMatches) -> Done {
     let level =
         found.get_one::<String>("log-level").and_then(|l| l.parse().ok()).unwrap_or(tracing::Level::INFO);
-    tracing_subscriber::fmt().json().with_max_level(level).with_writer(std::io::stderr).init();
+    let lines = lines::start(level);
     let listen = found.get_one::<String>("listen").cloned().unwrap_or_default();
     let address: SocketAddr = listen
         .parse()
@@ -200,7 +201,9 @@ pub fn serve(found: &ArgMatches) -> Done {
         .enable_all()
         .build()
         .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
-    runtime.block_on(run(&places, address, settings, &super::limits::read(found)))
+    let done = runtime.block_on(run(&places, address, settings, &super::limits::read(found)));
+    lines.flush();
+    done
 }
 
 async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &Limits) -> Done {

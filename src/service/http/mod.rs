@@ -5,6 +5,7 @@
 //! Law:   who doesn't present a live key hears 401 on every route below `/v1`, whatever it is; a key is read from the
 //!        header alone; every answer names its request, and no secret is logged.
 
+mod apart;
 mod connections;
 mod limits;
 mod metrics;
@@ -36,6 +37,7 @@ pub struct Server {
     service: Arc<Service>,
     counters: Counters,
     refusals: requests::Refusals,
+    apart: apart::Apart,
     rates: Rates,
     open: Arc<connections::Open>,
     began: Instant,
@@ -89,6 +91,7 @@ pub async fn serve(
         service,
         counters: Counters::default(),
         refusals: Default::default(),
+        apart: Default::default(),
         rates: Rates::new(limits),
         open: Arc::clone(&open),
         began: Instant::now(),
@@ -129,7 +132,8 @@ async fn handle(server: Arc<Server>, peer: SocketAddr, request: Request) -> Resp
         "/metrics" => Answer::text(200, &metrics::document(&server).await),
         _ => match Seen::of(&server, peer, id.clone(), request).await {
             Ok(seen) => {
-                routes::answer(&server, &seen).await.unwrap_or_else(|problem| Answer::problem(&problem, &id))
+                let answer = routes::answer(&server, &Arc::new(seen)).await;
+                answer.unwrap_or_else(|problem| Answer::problem(&problem, &id))
             }
             Err(problem) => Answer::problem(&problem, &id),
         },

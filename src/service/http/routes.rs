@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 type Told = Result<Answer, Problem>;
 
 /// Answers a request.
-pub async fn answer(server: &Server, seen: &Seen) -> Told {
+pub async fn answer(server: &Arc<Server>, seen: &Arc<Seen>) -> Told {
     let parts: Vec<&str> = seen.path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     let decoded: Option<Vec<String>> = parts.iter().map(|p| query::decode(p, false)).collect();
     let decoded = decoded.ok_or_else(Problem::absent)?;
@@ -41,9 +41,15 @@ pub async fn answer(server: &Server, seen: &Seen) -> Told {
         ["openapi.json"] if seen.method == "GET" => Ok(Answer::json(200, &openapi::document())),
         ["me"] if seen.method == "GET" => Ok(me(seen)),
         ["quotas"] if seen.method == "GET" => quotas(server, seen),
-        ["policy-sets:check"] if post => check(server, seen).await,
-        ["policy-sets", id, "test"] if post => look(server, seen, |view| api::test(view, id)),
-        ["policy-sets", id, "diff"] if post => look(server, seen, |view| api::diff(view, id)),
+        ["policy-sets:check"] if post => apart(server, seen, check).await,
+        ["policy-sets", id, "test"] if post => {
+            let id = (*id).to_owned();
+            apart(server, seen, move |server, seen| look(server, seen, |view| api::test(view, &id))).await
+        }
+        ["policy-sets", id, "diff"] if post => {
+            let id = (*id).to_owned();
+            apart(server, seen, move |server, seen| look(server, seen, |view| api::diff(view, &id))).await
+        }
         ["audit", rest @ ..] => {
             // That somebody read is recorded, too.
             if let Some(org) = &seen.caller.org {
@@ -152,9 +158,17 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
             }
         }
     };
-    let asking =
-        Asking { org: &org, caller: &seen.caller, client: &client, now: seen.now, request: &seen.facts };
-    let decided = if batch { decide::batch(&asking, &seen.body)? } else { decide::one(&asking, &seen.body)? };
+    let asking = Asking {
+        org: &org,
+        caller: &seen.caller,
+        client: &client,
+        now: seen.now,
+        request: &seen.facts,
+        rights: Default::default(),
+    };
+    let decided = if batch { decide::batch(&asking, &seen.body) } else { decide::one(&asking, &seen.body) };
+    drop(asking);
+    let decided = decided?;
     let bytes = decided.entries.iter().map(crate::service::quotas::bytes).sum();
     let waiting = server.counters.deciding.on();
     if !service.decisions.append_all(&org.uid, decided.entries).await {
@@ -166,10 +180,21 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
         client.note_use(seen.now);
     }
     server.counters.decisions.fetch_add(1, Ordering::Relaxed);
-    Ok(Answer::json(200, &decided.body))
+    Ok(Answer { status: 200, kind: "application/json", body: decided.body, etag: None, retry_after: None })
 }
 
-async fn check(server: &Server, seen: &Seen) -> Told {
+/// Does what may take seconds away from the threads that decide.
+async fn apart(
+    server: &Arc<Server>,
+    seen: &Arc<Seen>,
+    work: impl FnOnce(&Server, &Seen) -> Told + Send + 'static,
+) -> Told {
+    let (server, seen) = (Arc::clone(server), Arc::clone(seen));
+    let org = seen.caller.key.org.clone();
+    Arc::clone(&server).apart.run(&org, move || work(&server, &seen)).await
+}
+
+fn check(server: &Server, seen: &Seen) -> Told {
     let org = org(server, seen)?;
     let read = fields::read(&seen.body, &[must("files", Ty::Files, "the files")])?;
     let on = crate::service::guard::On::Scope("organization", &org.id);
