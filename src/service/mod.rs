@@ -15,6 +15,7 @@
 //! | `running` `http/` `init` `lines` | all of it together, on the network, on an empty folder; its own log |
 //! | `quotas` | what one organization may have |
 //! | `cli/` | the `policyd` command, server and client |
+//! | `bench` | feature `bench`: all of it over a log that keeps nothing, to compare with |
 //!
 //! Everything a caller changes goes one way: `http` knows the caller, `api` has the operation, `writer` runs it inside a
 //! transaction, `guard` gives the permit without which nothing is written, `journal` says what happened, and only when
@@ -22,6 +23,8 @@
 
 mod api;
 mod authn;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod build;
 mod change;
 mod chores;
