@@ -32,4 +32,5 @@ pub mod verify;
 pub use bytes::{Bytes, Hash32, Salt};
 pub use day::{Cut, DayError, DayLog, KeptDay};
 pub use finding::{Finding, Place};
+pub use open::checkpoints;
 pub use read::Records;

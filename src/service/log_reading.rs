@@ -11,12 +11,13 @@ use super::decisions::sign;
 use super::guard::{On, permit};
 use super::http_query;
 use super::journal::{self, About};
+use super::log_key;
 use super::memory::OrgState;
 use super::problem::Problem;
 use super::running::{Service, checkpoint_file, origin_of};
 use crate::audit::export::Exporter;
 use crate::audit::merkle::{Leaves, Tree};
-use crate::audit::note::Checkpoint;
+use crate::audit::note::{Checkpoint, Rotation};
 use crate::audit::prove::InclusionProof;
 use crate::audit::record::{Body, Draft, Entry, Log};
 use crate::audit::{DayError, DayLog};
@@ -285,6 +286,8 @@ async fn export(
     let personal = may(org, asked, "audit.read_personal").is_ok();
     let uid = org.uid.clone();
     let origin = origin_of(&service.installation, &uid, log);
+    let notes = service.read(|read| log_key::rotations(read).map_err(Problem::unavailable))?;
+    let notes = notes.get(&origin).cloned().unwrap_or_default();
     let text = match log {
         Log::Decisions => {
             let (log, note) = signed(service, &uid).await?;
@@ -294,7 +297,7 @@ async fn export(
                 within(first, log.size())?;
                 let all: Result<Vec<_>, _> = log.records(kept.max(first)..log.size()).collect();
                 let all: Vec<Entry> = all.map_err(damaged)?.into_iter().map(|(_, e)| e).collect();
-                write(&origin, (log.tree(), &log), (first, kept), &all, &note, personal)
+                write(&origin, (log.tree(), &log), (first, kept), &all, (&notes, &note), personal)
             })
             .await?
         }
@@ -305,7 +308,7 @@ async fn export(
             let after = i64::try_from(first).unwrap_or(i64::MAX);
             let rows = read.changes(&uid, after, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
             let all: Vec<Entry> = rows.into_iter().map(|r| r.entry).collect();
-            write(&origin, (&tree, &leaves), (first, 0), &all, &note, personal)
+            write(&origin, (&tree, &leaves), (first, 0), &all, (&notes, &note), personal)
         })?,
     };
     Ok(Reply::ok(json!({ "export": text, "key": service.signer.verifier().to_string() })))
@@ -328,16 +331,28 @@ fn write(
     (tree, leaves): (&Tree, &(impl Leaves + ?Sized)),
     (first, kept): (u64, u64),
     entries: &[Entry],
-    note: &str,
+    (rotations, note): (&[String], &str),
     personal: bool,
 ) -> Result<String, Problem> {
+    // A rotation stands after the last record that the old key vouches for.
+    let at = |note: &String| Rotation::unverified_size(note).map(|size| (size, note.clone()));
+    let rotations: Vec<(u64, String)> = rotations.iter().filter_map(at).collect();
     let made = (|| {
         let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, first..tree.size(), kept)?;
         let gone = usize::try_from(kept.saturating_sub(first)).unwrap_or(usize::MAX);
+        let passed = |export: &mut Exporter<Vec<u8>>, number: u64| {
+            let mut here = rotations.iter().filter(|(size, _)| *size == number);
+            here.try_for_each(|(_, note)| export.rotation(note))
+        };
+        let mut number = first;
         for leaf in if gone > 0 { leaves.leaves(first, gone)? } else { Vec::new() } {
+            passed(&mut export, number)?;
             export.hash(leaf)?;
+            number += 1;
         }
         for entry in entries {
+            passed(&mut export, number)?;
+            number += 1;
             match personal {
                 true => export.record(entry)?,
                 false => export.record(&Entry { personal: Vec::new(), ..entry.clone() })?,
@@ -350,16 +365,27 @@ fn write(
 }
 
 /// Signs a checkpoint over the changes so far and keeps it outside the database.
-pub fn changes_checkpoint(
+fn changes_checkpoint(
     service: &Service,
     read: &mut dyn super::store::Read,
     org: &str,
 ) -> Result<(Tree, Vec<crate::audit::Hash32>, String), Problem> {
     let leaves = read.leaves(org)?;
     let tree = Tree::over(&leaves);
+    let note = store_checkpoint(service, org, &tree)?;
+    Ok((tree, leaves, note))
+}
+
+/// Signs a checkpoint over the tree of an organization's changes; it is kept outside the database, unless a later one is.
+pub fn store_checkpoint(service: &Service, org: &str, tree: &Tree) -> Result<String, Problem> {
     let origin = origin_of(&service.installation, org, Log::Changes);
     let note = Checkpoint { origin, size: tree.size(), root: tree.root() }.sign(&service.signer);
     let file = checkpoint_file(&service.places, org);
+    let _alone = service.signing.lock().expect("log_reading: nobody panics while signing");
+    let kept = std::fs::read_to_string(&file).ok().and_then(|kept| Checkpoint::unverified(&kept).ok());
+    if kept.is_some_and(|kept| kept.size > tree.size()) {
+        return Ok(note);
+    }
     let stored = (|| {
         std::fs::create_dir_all(service.places.checkpoints())?;
         let fresh = file.with_extension("new");
@@ -369,7 +395,7 @@ pub fn changes_checkpoint(
         std::fs::File::open(service.places.checkpoints())?.sync_all()
     })();
     stored.map_err(|e: std::io::Error| Problem::unavailable(format!("a checkpoint can't be stored: {e}")))?;
-    Ok((tree, leaves, note))
+    Ok(note)
 }
 
 async fn proof(

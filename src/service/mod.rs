@@ -9,6 +9,7 @@
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
+//! | `log_key` `restore` `erase` | with access to the host: the log key replaced, going on from a backup, a person erased |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
@@ -27,12 +28,14 @@ mod cli;
 mod clock;
 mod decide;
 mod decisions;
+mod erase;
 mod fields;
 mod guard;
 mod holding;
 mod http;
 mod init;
 mod journal;
+mod log_key;
 mod log_reading;
 mod memory;
 mod object;
@@ -41,6 +44,7 @@ mod pepper;
 mod prelude;
 mod problem;
 mod refusals;
+mod restore;
 mod retention;
 mod running;
 mod secret;
