@@ -9,7 +9,7 @@
 use super::change::{Change, Reply, RequestFacts};
 use super::guard::host_access;
 use super::journal::{self, About};
-use super::log_reading::store_checkpoint;
+use super::log_reading::{self, store_checkpoint};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::running::Service;
@@ -19,7 +19,7 @@ use super::writer::Job;
 use crate::audit::merkle::Tree;
 use crate::audit::record::{Body, Draft, Log, Moment, Unowned};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -77,6 +77,11 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
         let signed = checkpoints(service, &mut done.trees);
         signed.unwrap_or_else(|problem| tracing::error!(problem.detail, "changes have no checkpoint"));
     }
+    let orgs = service.read(|read| Ok(read.organizations()?)).unwrap_or_default();
+    for org in &orgs {
+        let gone_on = service.finder.go_on(service, runtime, org);
+        gone_on.unwrap_or_else(|error| tracing::warn!(error, org, "the index can't be gone on with"));
+    }
     if due(&mut done.owners, OWNERS_EVERY) {
         let looked = owners(service, runtime, &mut done.listed, now);
         looked.unwrap_or_else(|problem| tracing::error!(problem.detail, "owners can't be looked up"));
@@ -84,10 +89,15 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
 }
 
 /// What is still to be written when the service ends.
-pub fn end(service: &Service) {
+pub async fn end(service: &Service) {
     service.refusals.write(&service.decisions, service.clock.now(), true);
     let signed = checkpoints(service, &mut HashMap::new());
     signed.unwrap_or_else(|problem| tracing::error!(problem.detail, "changes have no checkpoint"));
+    for org in service.read(|read| Ok(read.organizations()?)).unwrap_or_default() {
+        if let Err(problem) = log_reading::signed(service, &org).await {
+            tracing::error!(problem.detail, org, "decisions have no checkpoint");
+        }
+    }
 }
 
 fn checkpoints(service: &Service, trees: &mut HashMap<String, Tree>) -> Result<(), Problem> {
@@ -113,10 +123,9 @@ struct Orphan {
     since: i64,
 }
 
-/// Since when whoever answers for an account can't: deleted, disabled or past his end. None if he can.
-pub fn gone_since(read: &mut dyn Read, account: &Object, now: i64) -> Stored<Option<i64>> {
-    let Some(uid) = account.refers("owner") else { return Ok(None) };
-    let Some(owner) = read.object(&account.org, uid)? else { return Ok(Some(account.created)) };
+/// Since when an owner can't answer any more: deleted, disabled or past his end. None if he can.
+pub fn gone_since(read: &mut dyn Read, org: &str, owner: &str, now: i64) -> Stored<Option<i64>> {
+    let Some(owner) = read.object(org, owner)? else { return Ok(None) };
     if let Some(at) = owner.deleted {
         return Ok(Some(at));
     }
@@ -125,7 +134,7 @@ pub fn gone_since(read: &mut dyn Read, account: &Object, now: i64) -> Stored<Opt
         return Ok(ended);
     }
     // He was disabled by his last change, or by one before it: the later moment is the milder one.
-    let change = read.changes(&account.org, owner.revision - 1, 1)?.pop();
+    let change = read.changes(org, owner.revision - 1, 1)?.pop();
     let disabled = change.map_or(owner.created, |row| row.entry.time.0);
     Ok(Some(ended.map_or(disabled, |ended| ended.min(disabled))))
 }
@@ -152,17 +161,22 @@ fn owners(
 
 /// Accounts that are on and whose owner is gone.
 fn orphans(read: &mut dyn Read, org: &str, now: i64) -> Result<Vec<Orphan>, Problem> {
-    let mut accounts = Vec::new();
-    read.each(org, &[Kind::ServiceAccount, Kind::Agent], &mut |account| {
-        if !account.is_disabled() {
-            accounts.push(account);
-        }
+    let kinds = [Kind::ServiceAccount, Kind::Agent];
+    // Of all accounts only their owners are held, of which there are fewer.
+    let mut owners = BTreeSet::new();
+    read.each(org, &kinds, &mut |account| {
+        let owner =
+            account.refers("owner").filter(|owner| !account.is_disabled() && !owners.contains(*owner));
+        owners.extend(owner.map(str::to_owned));
     })?;
     let mut found = Vec::new();
-    for account in accounts {
-        if let Some(since) = gone_since(read, &account, now)? {
-            found.push(Orphan { account, since });
-        }
+    for owner in owners {
+        let Some(since) = gone_since(read, org, &owner, now)? else { continue };
+        let owned = read.referring(org, &owner)?.into_iter();
+        let on = owned.filter(|a| {
+            kinds.contains(&a.kind) && a.refers("owner") == Some(owner.as_str()) && !a.is_disabled()
+        });
+        found.extend(on.map(|account| Orphan { account, since }));
     }
     Ok(found)
 }
@@ -175,7 +189,8 @@ fn disable(service: &Service, runtime: &Handle, org: &str, orphan: &Orphan) -> R
         let account = change.tx.object(&org, &uid)?.filter(|a| a.deleted.is_none() && !a.is_disabled());
         let Some(mut account) = account else { return Ok(Reply::ok(Value::Null)) };
         // Somebody may have been found since.
-        if gone_since(change.tx, &account, at)?.is_none() {
+        let owner = account.refers("owner").unwrap_or_default().to_owned();
+        if gone_since(change.tx, &org, &owner, at)?.is_none() {
             return Ok(Reply::ok(Value::Null));
         }
         change.rules.push(("owner_gone", rule));

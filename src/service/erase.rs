@@ -33,7 +33,12 @@ pub fn erase(places: &Places, store: &dyn Store, uid: &str, at: i64) -> Result<u
     // By uid, and by id where somebody unknown was named in a question.
     let people = [uid.to_owned(), format!("user/{}", user.name)];
 
-    // Whatever is interrupted here can be run again.
+    // Whatever is interrupted here can be run again. The index has words made of what is erased.
+    if let Err(error) = std::fs::remove_dir_all(places.index())
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(format!("can't remove {}: {error}", places.index().display()));
+    }
     let mut of_decisions = 0;
     for person in &people {
         of_decisions += log.erase(person).map_err(|e| e.to_string())?;

@@ -8,6 +8,7 @@
 use super::authn::Caller;
 use super::change::{Reply, RequestFacts};
 use super::decisions::sign;
+use super::finder;
 use super::guard::{On, permit};
 use super::http_query;
 use super::journal::{self, About};
@@ -16,6 +17,7 @@ use super::memory::OrgState;
 use super::problem::Problem;
 use super::running::{Service, checkpoint_file, origin_of};
 use crate::audit::export::Exporter;
+use crate::audit::index::Word;
 use crate::audit::merkle::{Leaves, Tree};
 use crate::audit::note::{Checkpoint, Rotation};
 use crate::audit::prove::InclusionProof;
@@ -23,6 +25,7 @@ use crate::audit::record::{Body, Draft, Entry, Log};
 use crate::audit::{DayError, DayLog};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// A request to read.
@@ -188,22 +191,116 @@ async fn search(
         note(service, asked, org, what, json!({ "log": log.name(), "where": filters, "from": from })).await?;
     }
     let personal = may(org, asked, "audit.read_personal").is_ok();
-    let (entries, size) = entries(service, org, log, from.unwrap_or(0)).await?;
-    let (mut items, mut next) = (Vec::new(), from.unwrap_or(0));
-    for (number, entry) in &entries {
-        next = number + 1;
-        let shown = shown(*number, entry, personal);
-        if fits(&shown, entry, &filters) {
-            items.push(shown);
+    let looked = Looked { filters, limit, personal };
+    let page = look(service, org, log, from.unwrap_or(0), looked).await?;
+    if let Some(next) = page.next {
+        service.sessions.next(session, next, asked.now);
+    }
+    let through = service.finder.through(&org.uid, log).min(page.size);
+    Ok(Reply::ok(json!({ "items": page.items, "next": page.next, "indexed_through": through })))
+}
+
+/// What is looked for.
+struct Looked {
+    filters: Vec<(String, String)>,
+    limit: usize,
+    personal: bool,
+}
+
+/// What was found.
+struct Page {
+    items: Vec<Value>,
+    next: Option<u64>,
+    size: u64,
+}
+
+impl Looked {
+    /// Reads ranges of records, one after another, until the page is full or enough was looked at. `read` calls back with each
+    /// record until that says that it is enough.
+    fn page(
+        &self,
+        ranges: Vec<Range<u64>>,
+        size: u64,
+        mut read: impl FnMut(Range<u64>, &mut dyn FnMut(u64, &Entry) -> bool) -> Result<(), Problem>,
+    ) -> Result<Page, Problem> {
+        let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
+        for range in ranges {
+            read(range, &mut |number, entry| {
+                looked_at += 1;
+                let shown = shown(number, entry, self.personal);
+                if fits(&shown, entry, &self.filters) {
+                    items.push(shown);
+                }
+                let enough = items.len() == self.limit || looked_at == LOOKED_AT_MAX;
+                if enough {
+                    next = Some(number + 1).filter(|next| *next < size);
+                }
+                enough
+            })?;
+            if items.len() == self.limit || looked_at == LOOKED_AT_MAX {
+                break;
+            }
         }
-        if items.len() == limit {
+        Ok(Page { items, next, size })
+    }
+}
+
+/// Changes read at once.
+const ROWS: u64 = 1_024;
+
+async fn look(
+    service: &Service,
+    org: &Arc<OrgState>,
+    log: Log,
+    from: u64,
+    looked: Looked,
+) -> Result<Page, Problem> {
+    let words = finder::wanted(&looked.filters);
+    match log {
+        Log::Changes => tokio::task::block_in_place(|| {
+            service.read(|read| {
+                let size = u64::try_from(read.head(&org.uid)?.0).unwrap_or(0);
+                let ranges = service.finder.ranges(&org.uid, log, &words, from..size);
+                looked.page(ranges, size, |range, see| {
+                    let mut at = range.start;
+                    while at < range.end {
+                        let count = usize::try_from((range.end - at).min(ROWS)).unwrap_or(0);
+                        let rows = read.changes(&org.uid, i64::try_from(at).unwrap_or(i64::MAX), count)?;
+                        if rows.is_empty() {
+                            break;
+                        }
+                        for row in rows {
+                            at = u64::try_from(row.seq).unwrap_or(u64::MAX);
+                            if see(at - 1, &row.entry) {
+                                return Ok(());
+                            }
+                        }
+                    }
+                    Ok(())
+                })
+            })
+        }),
+        Log::Decisions => {
+            let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
+            let records = from.max(log.kept_from())..log.size();
+            let ranges = service.finder.ranges(&org.uid, Log::Decisions, &words, records);
+            aside(move || looked.page(ranges, log.size(), |range, see| read_day(&log, range, see))).await
+        }
+    }
+}
+
+fn read_day(
+    log: &DayLog,
+    range: Range<u64>,
+    see: &mut dyn FnMut(u64, &Entry) -> bool,
+) -> Result<(), Problem> {
+    for found in log.records(range) {
+        let (number, entry) = found.map_err(damaged)?;
+        if see(number, &entry) {
             break;
         }
     }
-    if next < size {
-        service.sessions.next(session, next, asked.now);
-    }
-    Ok(Reply::ok(json!({ "items": items, "next": (next < size).then_some(next), "indexed_through": size })))
+    Ok(())
 }
 
 /// A number in a query.
@@ -217,33 +314,6 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(unreadable()))
-}
-
-/// Entries from a number on, and the size of the log.
-async fn entries(
-    service: &Service,
-    org: &Arc<OrgState>,
-    log: Log,
-    from: u64,
-) -> Result<(Vec<(u64, Entry)>, u64), Problem> {
-    match log {
-        Log::Changes => service.read(|read| {
-            let after = i64::try_from(from).unwrap_or(i64::MAX);
-            let rows = read.changes(&org.uid, after, LOOKED_AT_MAX)?;
-            let size = u64::try_from(read.head(&org.uid)?.0).unwrap_or(0);
-            let number = |seq: i64| u64::try_from(seq - 1).unwrap_or(0);
-            Ok((rows.into_iter().map(|r| (number(r.seq), r.entry)).collect(), size))
-        }),
-        Log::Decisions => {
-            let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
-            aside(move || {
-                let first = from.max(log.kept_from());
-                let all: Result<Vec<_>, _> = log.records(first..log.size()).take(LOOKED_AT_MAX).collect();
-                all.map(|all| (all, log.size())).map_err(damaged)
-            })
-            .await
-        }
-    }
 }
 
 fn unreadable() -> Problem {
@@ -264,7 +334,7 @@ fn damaged(error: DayError) -> Problem {
 }
 
 /// Signs a checkpoint over the decisions so far; the log as it is then.
-async fn signed(service: &Service, org: &str) -> Result<(DayLog, String), Problem> {
+pub async fn signed(service: &Service, org: &str) -> Result<(DayLog, String), Problem> {
     let (installation, uid) = (service.installation.clone(), org.to_owned());
     let signer = Arc::clone(&service.signer);
     let look = move |log: &mut DayLog| {
@@ -439,13 +509,29 @@ async fn event(
     org: &Arc<OrgState>,
     id: &str,
 ) -> Result<Reply, Problem> {
-    let (entries, _) = entries(service, org, Log::Decisions, 0).await?;
-    let wanted = format!("\"event\":\"{id}\"");
     let harmless = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let found = entries.iter().rev().find(|(_, e)| harmless && e.record.contains(&wanted));
-    let (number, entry) = found.ok_or_else(Problem::absent)?;
+    let wanted = format!("\"event\":\"{id}\"");
+    let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
+    let words = [Word::of("event", id)];
+    let ranges = service.finder.ranges(&org.uid, Log::Decisions, &words, log.kept_from()..log.size());
+    let look = move || {
+        let mut found = None;
+        for range in ranges.into_iter().rev().filter(|_| harmless) {
+            read_day(&log, range, &mut |number, entry| {
+                if entry.record.contains(&wanted) && entry.record.contains("\"decided\"") {
+                    found = Some((number, entry.clone()));
+                }
+                found.is_some()
+            })?;
+            if found.is_some() {
+                break;
+            }
+        }
+        Ok(found)
+    };
+    let (number, entry) = aside(look).await?.ok_or_else(Problem::absent)?;
     let whole = may(org, asked, "audit.read").is_ok();
-    let mut shown = shown(*number, entry, false);
+    let mut shown = shown(number, &entry, false);
     if whole {
         note(service, asked, org, "search", json!({ "log": "decisions", "id": id })).await?;
         return Ok(Reply::ok(shown));

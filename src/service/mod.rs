@@ -11,7 +11,7 @@
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `log_key` `restore` `erase` | with access to the host: the log key replaced, going on from a backup, a person erased |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
-//! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `decide` `log_reading` `finder` `state` | asking the engine; reading the log, with an index; holding it against what is stored |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -30,6 +30,7 @@ mod decide;
 mod decisions;
 mod erase;
 mod fields;
+mod finder;
 mod guard;
 mod holding;
 mod http;

@@ -6,6 +6,7 @@
 
 use super::clock::{Clock, wall};
 use super::decisions::{Begin, Decisions};
+use super::finder::Finder;
 use super::log_key;
 use super::log_reading::Sessions;
 use super::memory::{Memory, OrgState};
@@ -55,6 +56,11 @@ impl Places {
         self.data.join("decisions")
     }
 
+    /// The index of what the logs say; it can be deleted.
+    pub fn index(&self) -> PathBuf {
+        self.data.join("index")
+    }
+
     /// The last checkpoints of the logs of changes, outside the database.
     pub fn checkpoints(&self) -> PathBuf {
         self.data.join("checkpoints")
@@ -98,6 +104,8 @@ pub struct Service {
     pub refusals: Refusals,
     /// Who reads the log, so that a session is recorded once.
     pub sessions: Sessions,
+    /// The index of what the logs say.
+    pub finder: Finder,
     /// Held while a checkpoint of changes is written.
     pub signing: Mutex<()>,
     /// Where things are.
@@ -174,6 +182,7 @@ impl Service {
             space,
             refusals: Refusals::default(),
             sessions: Sessions::default(),
+            finder: Finder::in_folder(places.index()),
             signing: Mutex::new(()),
             places: places.clone(),
             store,

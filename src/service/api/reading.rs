@@ -94,7 +94,10 @@ pub fn list(
 /// Whether an account is one whose owner is gone, if such are asked for.
 fn unowned(view: &mut View<'_>, object: &Object, filters: &[(String, String)]) -> Result<bool, Problem> {
     let Some((_, wanted)) = filters.iter().find(|(field, _)| field == "owner_gone") else { return Ok(true) };
-    let gone = gone_since(view.read, object, view.now)?.is_some();
+    let gone = match object.refers("owner") {
+        Some(owner) => gone_since(view.read, &view.org.uid, owner, view.now)?.is_some(),
+        None => false,
+    };
     Ok(gone.to_string() == *wanted)
 }
 

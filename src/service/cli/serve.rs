@@ -190,7 +190,7 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
     chores::start(&service);
     let watched = Arc::clone(&service);
     let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
-    chores::end(&service);
+    chores::end(&service).await;
     if service.has_failed() {
         return Err(Failure {
             message: "a write failed: start again to read what is there".to_owned(),
