@@ -12,6 +12,7 @@
 //! | `log_key` `restore` `erase` | with access to the host: the log key replaced, going on from a backup, a person erased |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `finder` `state` | asking the engine; reading the log, with an index; holding it against what is stored |
+//! | `quotas` | what one organization may have |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -44,6 +45,7 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod quotas;
 mod refusals;
 mod restore;
 mod retention;

@@ -6,7 +6,7 @@
 
 use super::{Done, Failure};
 use crate::service::chores;
-use crate::service::http;
+use crate::service::http::{self, Limits};
 use crate::service::init;
 use crate::service::pepper::write_private;
 use crate::service::retention::Keep;
@@ -102,6 +102,7 @@ pub fn serve_command() -> Command {
                 .value_parser(clap::value_parser!(u32).range(1..=36_500))
                 .help("Days after which a service account or agent is disabled whose owner is gone"),
         )
+        .args(super::limits::arguments())
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
 }
 
@@ -171,10 +172,10 @@ pub fn serve(found: &ArgMatches) -> Done {
         .enable_all()
         .build()
         .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
-    runtime.block_on(run(&places, address, settings))
+    runtime.block_on(run(&places, address, settings, &super::limits::read(found)))
 }
 
-async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
+async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &Limits) -> Done {
     let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
     let listener = TcpListener::bind(address).await.map_err(bound)?;
     let local = listener.local_addr().map_err(bound)?;
@@ -182,14 +183,15 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
         let say = format!("not initialised: run `policyd init --data {}`", places.data.display());
         tracing::warn!(%local, say, "listening, not ready");
         eprintln!("policyd: {say}");
-        return ended(http::serve_uninitialised(listener, say, stopped(None)).await);
+        http::serve_uninitialised(listener, say, limits, stopped(None)).await;
+        return Ok(0);
     }
     let service = Arc::new(Service::open(places, settings).map_err(Failure::usage)?);
     tracing::info!(%local, installation = service.installation, "ready");
     println!("policyd listens on http://{local}");
     chores::start(&service);
     let watched = Arc::clone(&service);
-    let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
+    http::serve(listener, Arc::clone(&service), limits, stopped(Some(watched))).await;
     chores::end(&service).await;
     if service.has_failed() {
         return Err(Failure {
@@ -198,11 +200,7 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
         });
     }
     tracing::info!("stopped");
-    ended(done)
-}
-
-fn ended(done: std::io::Result<()>) -> Done {
-    done.map(|()| 0).map_err(|e| Failure { message: format!("serving failed: {e}"), exit: 1 })
+    Ok(0)
 }
 
 /// Until somebody ends the process, or a write failed.
