@@ -56,7 +56,8 @@ impl Finder {
             }
         };
         let within = |range: Range<u64>| range.start.max(records.start)..range.end.min(records.end);
-        let found = blocks.into_iter().map(|first| first..first + BLOCK).chain([index.through()..u64::MAX]);
+        let rest = std::iter::once(index.through()..u64::MAX);
+        let found = blocks.into_iter().map(|first| first..first + BLOCK).chain(rest);
         found.map(within).filter(|range| !range.is_empty()).collect()
     }
 
