@@ -141,7 +141,9 @@ fn never_respelt(change: &mut Change<'_>, kind: Kind, id: &str, own: &str) -> Re
     if let Some(twin) = change.tx.ever_referring(&org, &erased_spelling(&org, id))?.first()
         && twin.uid != own
     {
-        return Err(Problem::conflict("a user whose values were erased had this id: take another"));
+        return Err(Problem::conflict(
+            "this id, or one that differs in spelling only, was given before: take another",
+        ));
     }
     let twins = change.tx.ever_referring(&org, &spelling(id))?;
     let Some(twin) = twins.iter().find(|t| t.uid != own) else { return Ok(()) };
