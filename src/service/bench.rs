@@ -30,7 +30,7 @@ pub fn serve_keeping_nothing(data: &Path, address: SocketAddr) -> Result<(), Str
     }
     lines::start(tracing::Level::INFO);
     let keep = Keep { days: i64::MAX, bytes: u64::MAX };
-    let settings = Settings { proxies: Vec::new(), keep, reserve: 0 };
+    let settings = Settings { proxies: Vec::new(), keep, reserve: 0, owner_gone_days: 14 };
     let mut service = Service::open(&Places::below(data, None), settings)?;
     service.decisions = Decisions::keeping_nothing();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
