@@ -50,7 +50,7 @@ pub(super) struct Slots {
 
 /// An operand whose value stands somewhere as a [`Value`].
 #[derive(Clone, Copy, Debug)]
-enum Plain {
+pub(super) enum Plain {
     /// An attribute of what is acted on.
     Resource(NameId),
     /// An attribute of the account.
@@ -87,6 +87,11 @@ impl Slots {
             of_kind: vocabulary.kinds.iter().map(of_kind).collect(),
             plain: operands.iter().map(plain).collect(),
         }
+    }
+
+    /// How an operand is read.
+    pub(super) fn plain(&self, operand: u32) -> Plain {
+        self.plain[operand as usize]
     }
 
     #[inline]
@@ -319,23 +324,30 @@ impl<'a> Asking<'_, 'a> {
     /// What an operand is, if that stands somewhere as a value.
     #[inline]
     pub(super) fn read(&self, operand: u32) -> Read<'a> {
-        let of = |values: &Values<'a>, name| {
-            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
-            values.value(slot, provenance)
-        };
         let value = match self.tree.slots.plain[operand as usize] {
-            Plain::Resource(name) => of(&self.resolved.resource, name),
-            Plain::Account(name) => of(&self.asker.values, name),
-            Plain::Context(slot) => {
-                self.world().question.context.get(usize::from(slot)).and_then(Option::as_ref)
-            }
             Plain::Literal => match &self.tree.operands[operand as usize] {
                 Operand::Literal(value) => Some(value),
                 _ => None,
             },
             Plain::No => return Read::Elsewhere,
+            plain => self.plain(plain),
         };
         value.map_or(Read::Absent, Read::Value)
+    }
+
+    /// The value of an attribute or an entry of the context.
+    #[inline]
+    pub(super) fn plain(&self, plain: Plain) -> Option<&'a Value> {
+        let of = |values: &Values<'a>, name| {
+            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
+            values.value(slot, provenance)
+        };
+        match plain {
+            Plain::Resource(name) => of(&self.resolved.resource, name),
+            Plain::Account(name) => of(&self.asker.values, name),
+            Plain::Context(slot) => self.resolved.context.get(usize::from(slot)).and_then(Option::as_ref),
+            Plain::Literal | Plain::No => None,
+        }
     }
 
     /// An attribute of what is acted on, or of the account.
