@@ -12,7 +12,7 @@ use super::frame::frame;
 use super::layout::{Chunk, Day, Header, batch_payload, chunk_payload, day_of};
 use super::merkle::{Leaves, Tree};
 use super::note::Checkpoint;
-use super::record::Entry;
+use super::record::{Entry, Moment};
 use crate::limits::DAY_FRAME_BYTES_MAX;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -99,6 +99,19 @@ pub struct Cut {
     pub offset: u64,
     /// How many bytes were cut away.
     pub bytes: u64,
+}
+
+/// A day file that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDay {
+    /// Days since 1970.
+    pub number: i64,
+    /// The number of its first record.
+    pub first: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The file.
+    pub file: PathBuf,
 }
 
 /// The log of decisions of one organization. One process at a time may have it open.
@@ -213,13 +226,50 @@ impl DayLog {
         Ok(())
     }
 
-    /// Deletes the day files of all days before the one of `keep_from`, but never the last one; their leaf hashes stay. Returns
-    /// how many files were deleted.
-    pub fn delete_before(&mut self, keep_from: super::record::Moment) -> Result<usize, DayError> {
+    /// The day files that are there, oldest first.
+    pub fn kept_days(&self) -> Result<Vec<KeptDay>, DayError> {
+        let kept = self.days.iter().filter(|day| day.kept);
+        let one = |day: &Day| {
+            let file = day.records(&self.dir);
+            let bytes = self.files.size(&file).map_err(|e| io_at(&file, e))?.unwrap_or(0);
+            Ok(KeptDay { number: day.number, first: day.first, bytes, file })
+        };
+        kept.map(one).collect()
+    }
+
+    /// The same log for reading beside the one that writes: as it is now, whatever is appended later.
+    pub fn snapshot(&self) -> DayLog {
+        DayLog {
+            files: Arc::clone(&self.files),
+            dir: self.dir.clone(),
+            origin: self.origin.clone(),
+            tree: self.tree.clone(),
+            days: self.days.clone(),
+            waiting: self.waiting.clone(),
+            writer: None,
+            checkpoint: self.checkpoint.clone(),
+            cuts: Vec::new(),
+            // It never writes.
+            failed: true,
+            ..*self
+        }
+    }
+
+    /// The time of the last record; none if there is none.
+    pub fn last_time(&self) -> Result<Option<Moment>, DayError> {
+        match self.size().checked_sub(1) {
+            Some(last) if last >= self.kept_from() => self.entry(last).map(|entry| Some(entry.time)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Deletes the day files of all days up to this one (days since 1970), but never the last one; their leaf hashes stay.
+    /// Returns how many files were deleted.
+    pub fn delete_through(&mut self, through: i64) -> Result<usize, DayError> {
         let last = self.days.len().saturating_sub(1);
         let mut deleted = 0;
         for number in 0..last {
-            if !self.days[number].kept || self.days[number].number >= day_of(keep_from) {
+            if !self.days[number].kept || self.days[number].number > through {
                 continue;
             }
             let path = self.days[number].records(&self.dir);

@@ -30,6 +30,6 @@ pub mod record;
 pub mod verify;
 
 pub use bytes::{Bytes, Hash32, Salt};
-pub use day::{Cut, DayError, DayLog};
+pub use day::{Cut, DayError, DayLog, KeptDay};
 pub use finding::{Finding, Place};
 pub use read::Records;

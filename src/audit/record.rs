@@ -188,11 +188,23 @@ pub enum Body {
         status: u16,
         /// Why.
         reason: String,
+        /// How many there were, where they were only counted; then the record names no account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u64>,
     },
     /// The key that signs checkpoints was replaced; the note is signed by both keys.
     KeyRotated {
         /// See [`super::note::Rotation`].
         note: String,
+    },
+    /// Day files were deleted, because they were too old or too many; their leaf hashes stay.
+    Retained {
+        /// Which, oldest first.
+        files: Vec<String>,
+        /// Records before this number are gone.
+        before: u64,
+        /// Why.
+        why: String,
     },
     /// The personal values of a person were erased.
     Erased {

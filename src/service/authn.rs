@@ -62,6 +62,14 @@ pub struct Caller {
     pub ip: IpAddr,
 }
 
+impl Caller {
+    /// Notes that the key was used: once what was asked with it is answered, not when somebody only brings it along.
+    pub fn note_use(&self, now: i64) {
+        self.key.used.store(now, Ordering::Relaxed);
+        *self.key.used_from.lock().expect("authn: an address is just a text") = self.ip.to_string();
+    }
+}
+
 /// The token of a header.
 pub fn bearer(header: Option<&str>) -> Result<Token, KeyRefusal> {
     let text = header.ok_or(KeyRefusal::Missing)?;
@@ -113,8 +121,6 @@ pub fn live(
         let account = account.cloned().ok_or(KeyRefusal::Account)?;
         (Some(org), Some(account))
     };
-    key.used.store(now, Ordering::Relaxed);
-    *key.used_from.lock().expect("authn: an address is just a text") = ip.to_string();
     Ok(Caller { key, key_id, org, account, ip })
 }
 

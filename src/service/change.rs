@@ -2,7 +2,8 @@
 //!
 //! In:    the state of the organization, who asks, the writer's transaction.
 //! Out:   objects as they are afterwards, and the record of all of it.
-//! Law:   nothing is written without a [`Permit`]; record and objects are one transaction.
+//! Law:   nothing is written without a [`Permit`]; objects and records, of which a large change has several, are one
+//!        transaction.
 
 use super::authn::Caller;
 use super::guard::{self, Denied, On, Permit};
@@ -12,7 +13,7 @@ use super::object::{Fields, Kind, Object};
 use super::problem::Problem;
 use super::secret::{Secret, new_uid};
 use super::store::Write;
-use crate::audit::record::{Body, Draft, Entry, Log};
+use crate::audit::record::{Body, Draft, Entry, Log, RecordError};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -82,7 +83,10 @@ impl Change<'_> {
         let (org, caller) = (self.org()?, self.caller()?);
         match guard::permit(&org, &caller, action, on, self.at) {
             Ok(permit) => {
-                self.rules.push((action, permit.rule.clone()));
+                let by = (action, permit.rule.clone());
+                if !self.rules.contains(&by) {
+                    self.rules.push(by);
+                }
                 Ok(permit)
             }
             Err(denied) => {
@@ -149,11 +153,37 @@ impl Change<'_> {
         find(self.tx, &self.org, kind, name)
     }
 
-    /// The record of this change.
-    pub fn record(&self, request: &RequestFacts) -> Result<Entry, Problem> {
+    /// The records of this change: one, or as many as it takes for each to be within bounds.
+    pub fn records(&self, request: &RequestFacts) -> Result<Vec<Entry>, Problem> {
+        let mut entries = Vec::new();
+        self.record(request, &self.after, &mut entries)?;
+        Ok(entries)
+    }
+
+    /// Records these objects; in two halves, each again, where one record would be too large.
+    fn record(
+        &self,
+        request: &RequestFacts,
+        objects: &[Object],
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Problem> {
+        let halves = objects.split_at(objects.len() / 2);
+        match self.whole(request, objects) {
+            Err(RecordError::TooLarge(_) | RecordError::TooMuchPersonal(_)) if objects.len() > 1 => {
+                self.record(request, halves.0, entries)?;
+                self.record(request, halves.1, entries)
+            }
+            made => {
+                entries.push(made?);
+                Ok(())
+            }
+        }
+    }
+
+    fn whole(&self, request: &RequestFacts, objects: &[Object]) -> Result<Entry, RecordError> {
         let mut draft = Draft::new()?;
         let facts = |o: &Object| journal::change_facts(&mut draft, &request.action, o);
-        let changes = self.after.iter().map(facts).collect::<Result<_, _>>()?;
+        let changes = objects.iter().map(facts).collect::<Result<_, _>>()?;
         let about = About {
             log: Log::Changes,
             org: &self.org,
@@ -164,7 +194,7 @@ impl Change<'_> {
         };
         let allowed_by = self.rules.iter().map(|(action, rule)| format!("{action}: {rule}")).collect();
         let account = self.caller.as_ref().map(|c| (c, self.state.as_deref()));
-        Ok(journal::write(&about, account, None, Body::Changed { changes, allowed_by }, draft)?)
+        journal::write(&about, account, None, Body::Changed { changes, allowed_by }, draft)
     }
 }
 

@@ -34,6 +34,17 @@ impl Clock {
         }
     }
 
+    /// Time doesn't go back behind this: a record of that moment is there.
+    pub fn not_before(&self, record: i64) {
+        self.last.fetch_max(record, Ordering::AcqRel);
+    }
+
+    /// Now; none once the clocks have parted, and not for the very moment in which that is seen either.
+    pub fn certain(&self) -> Option<i64> {
+        let now = self.now();
+        (!self.has_drifted()).then_some(now)
+    }
+
     /// Now. Never earlier than an answer before.
     pub fn now(&self) -> i64 {
         let wall = wall();
@@ -65,7 +76,9 @@ mod tests {
         let clock = Clock::new(ahead);
         assert_eq!(clock.now(), ahead);
         assert!(!clock.has_drifted());
+        clock.not_before(ahead + 5);
+        assert_eq!(clock.certain(), Some(ahead + 5));
         clock.watch(wall() - 2 * DRIFT_MICROS_MAX);
-        assert!(clock.has_drifted());
+        assert!(clock.has_drifted() && clock.certain().is_none());
     }
 }

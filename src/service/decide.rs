@@ -426,6 +426,7 @@ fn record(asking: &Asking<'_>, items: &[Item]) -> Result<Entry, Problem> {
     let mut decisions = Vec::new();
     for (facts, subject, at) in items {
         let mut facts = facts.clone();
+        journal::seal_asked(&mut draft, &mut facts, asking.org)?;
         if let Some(subject_facts) = subject.as_ref().filter(|_| !alike) {
             facts.account = Some(journal::actor(&mut draft, subject_facts, credential(subject), org)?);
         }

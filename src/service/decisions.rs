@@ -1,9 +1,12 @@
 //! The thread that makes decisions durable: many requests, one write to the disk.
 //!
 //! In:    records of decisions, each with its organization.
-//! Out:   that they are durable; what the log holds, to whoever may read it.
-//! Law:   nobody is answered before the record is on the disk. After a failed write nothing more is accepted.
+//! Out:   that they are durable; snapshots of the log for whoever may read it.
+//! Law:   nobody is answered before the record is on the disk. After a failed write nothing more is accepted. What was
+//!        damaged while nobody looked keeps policyd from starting. Reading is done elsewhere, on a snapshot.
 
+use super::clock::Clock;
+use super::retention::{self, Keep};
 use crate::audit::files::Disk;
 use crate::audit::note::{Checkpoint, SignerKey};
 use crate::audit::record::{Entry, Log, origin};
@@ -11,7 +14,7 @@ use crate::audit::{DayError, DayLog};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -24,29 +27,62 @@ enum Job {
     Look(String, Look),
 }
 
+/// What the thread begins with.
+pub struct Begin {
+    /// The folder of all logs.
+    pub dir: PathBuf,
+    /// The name of this installation in logs.
+    pub installation: String,
+    /// What signs checkpoints.
+    pub signer: Arc<SignerKey>,
+    /// The time that counts.
+    pub clock: Arc<Clock>,
+    /// How long and how much is kept.
+    pub keep: Keep,
+    /// The uids of all organizations.
+    pub orgs: Vec<String>,
+}
+
 /// The way to the thread.
 pub struct Decisions {
     jobs: Sender<Job>,
-    failed: Arc<AtomicBool>,
+    failed: Arc<OnceLock<String>>,
+}
+
+/// A thread that still opens what is there.
+pub struct Opening {
+    decisions: Decisions,
+    opened: Receiver<Result<(), String>>,
+}
+
+impl Opening {
+    /// Waits until everything is open; says what is damaged.
+    pub fn finish(self) -> Result<Decisions, String> {
+        let gone = || Err("the logs of decisions can't be opened".to_owned());
+        self.opened.recv().unwrap_or_else(|_| gone()).map(|()| self.decisions)
+    }
 }
 
 /// Records in one group commit.
 const BATCH_MAX: usize = 1_024;
 /// How often a checkpoint is signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether something is too old or too much.
+const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
 impl Decisions {
-    /// Starts the thread on the logs below `dir`.
-    pub fn start(dir: PathBuf, installation: String, signer: Arc<SignerKey>) -> Decisions {
+    /// Starts the thread.
+    pub fn start(begin: Begin) -> Opening {
         let (jobs, queue) = channel();
-        let failed = Arc::new(AtomicBool::new(false));
-        let work = Work { dir, installation, signer, logs: HashMap::new(), signed: Instant::now() };
+        let (told, opened) = channel();
+        let failed = Arc::new(OnceLock::new());
+        let work = Work { begin, logs: HashMap::new(), signed: Instant::now(), kept: Instant::now() };
         let flag = Arc::clone(&failed);
         std::thread::Builder::new()
             .name("policyd-decisions".to_owned())
-            .spawn(move || work.run(&queue, &flag))
+            .spawn(move || work.run(&queue, &flag, &told))
             .expect("decisions: a thread can be started");
-        Decisions { jobs, failed }
+        Opening { decisions: Decisions { jobs, failed }, opened }
     }
 
     /// Returns once a record is durable; false if it isn't.
@@ -88,23 +124,43 @@ impl Decisions {
         wait.await.ok()
     }
 
-    /// Whether a write failed.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    /// Appends without waiting: for what nobody waits to hear.
+    pub fn append_later(&self, org: &str, entry: Entry) {
+        // A thread that has ended has said why.
+        let _ = self.jobs.send(Job::Append(org.to_owned(), entry, oneshot::channel().0));
+    }
+
+    /// A log as it is now, to read from without holding anybody up.
+    pub async fn snapshot(&self, org: &str) -> Option<DayLog> {
+        self.look(org, |log| log.snapshot()).await
+    }
+
+    /// Why a write failed, if one did.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 }
 
 struct Work {
-    dir: PathBuf,
-    installation: String,
-    signer: Arc<SignerKey>,
+    begin: Begin,
     logs: HashMap<String, DayLog>,
     signed: Instant,
+    kept: Instant,
 }
 
+type Batch = (Vec<Entry>, Vec<oneshot::Sender<bool>>);
+
 impl Work {
-    fn run(mut self, queue: &Receiver<Job>, failed: &AtomicBool) {
-        loop {
+    fn run(mut self, queue: &Receiver<Job>, failed: &OnceLock<String>, told: &Sender<Result<(), String>>) {
+        let opened = self.open_all();
+        let whole = opened.is_ok();
+        // Whoever started this may have given up for another reason.
+        let _ = told.send(opened.map_err(|error| error.to_string()));
+        if !whole {
+            return;
+        }
+        self.retain(failed);
+        while failed.get().is_none() {
             let first = match queue.recv_timeout(CHECKPOINT_EVERY) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -113,7 +169,7 @@ impl Work {
                     return;
                 }
             };
-            let mut batches: HashMap<String, (Vec<Entry>, Vec<oneshot::Sender<bool>>)> = HashMap::new();
+            let mut batches: HashMap<String, Batch> = HashMap::new();
             let mut looks = Vec::new();
             for job in first.into_iter().chain(queue.try_iter()).take(BATCH_MAX) {
                 match job {
@@ -125,17 +181,8 @@ impl Work {
                     Job::Look(org, look) => looks.push((org, look)),
                 }
             }
-            for (org, (entries, done)) in batches {
-                let written = self.log(&org).and_then(|log| log.append_batch(&entries));
-                if let Err(error) = &written {
-                    tracing::error!(%error, org, "decisions could not be written");
-                    failed.store(true, Ordering::Release);
-                }
-                for done in done {
-                    let _ = done.send(written.is_ok());
-                }
-            }
-            if failed.load(Ordering::Acquire) {
+            self.append(batches, failed);
+            if failed.get().is_some() {
                 return;
             }
             for (org, look) in looks {
@@ -147,13 +194,36 @@ impl Work {
             if self.signed.elapsed() >= CHECKPOINT_EVERY {
                 self.checkpoints();
             }
+            if self.kept.elapsed() >= RETENTION_EVERY {
+                self.retain(failed);
+            }
         }
+    }
+
+    fn append(&mut self, batches: HashMap<String, Batch>, failed: &OnceLock<String>) {
+        for (org, (entries, done)) in batches {
+            let written = self.log(&org).and_then(|log| log.append_batch(&entries));
+            if let Err(error) = &written {
+                fail(failed, error, &org);
+            }
+            for done in done {
+                let _ = done.send(written.is_ok());
+            }
+        }
+    }
+
+    fn open_all(&mut self) -> Result<(), DayError> {
+        for org in std::mem::take(&mut self.begin.orgs) {
+            let last = self.log(&org)?.last_time()?;
+            self.begin.clock.not_before(last.map_or(0, |time| time.0));
+        }
+        Ok(())
     }
 
     fn log(&mut self, org: &str) -> Result<&mut DayLog, DayError> {
         if !self.logs.contains_key(org) {
-            let origin = origin(&self.installation, org, Log::Decisions);
-            let log = DayLog::open(Arc::new(Disk), &self.dir.join(org), &origin)?;
+            let origin = origin(&self.begin.installation, org, Log::Decisions);
+            let log = DayLog::open(Arc::new(Disk), &self.begin.dir.join(org), &origin)?;
             for cut in log.cuts() {
                 tracing::warn!(file = %cut.file.display(), bytes = cut.bytes, "a torn end was cut off; it was never acknowledged");
             }
@@ -165,12 +235,37 @@ impl Work {
     fn checkpoints(&mut self) {
         self.signed = Instant::now();
         for (org, log) in &mut self.logs {
-            let signed = sign(log, &self.installation, org, &self.signer);
+            let signed = sign(log, &self.begin.installation, org, &self.begin.signer);
             if let Err(error) = signed {
                 tracing::error!(%error, org, "a checkpoint could not be stored");
             }
         }
     }
+
+    /// Deletes what is too old or too much; nothing while it isn't certain what time it is.
+    fn retain(&mut self, failed: &OnceLock<String>) {
+        self.kept = Instant::now();
+        let Some(now) = self.begin.clock.certain() else { return };
+        for (org, log) in &mut self.logs {
+            match retention::run(log, org, now, self.begin.keep) {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(org, files, "day files of decisions were deleted, as set"),
+                Err(error) => fail(failed, &error, org),
+            }
+        }
+    }
+}
+
+/// Nothing more is accepted. The files are named in the log, not to callers.
+fn fail(failed: &OnceLock<String>, error: &DayError, org: &str) {
+    tracing::error!(%error, org, "decisions could not be written");
+    let why = match error {
+        DayError::Io(_, error) => error.to_string(),
+        DayError::Damaged { .. } => "a day file is damaged".to_owned(),
+        other => other.to_string(),
+    };
+    // The first reason is the one that counts.
+    let _ = failed.set(why);
 }
 
 /// Signs and stores a checkpoint over a log as it is; the last one if nothing was added.

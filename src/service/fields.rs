@@ -35,6 +35,8 @@ pub enum Ty {
     Word(&'static [&'static str]),
     /// Names.
     Names,
+    /// Tokens or their public ids, thousands of them.
+    Keys,
     /// Networks such as `10.0.0.0/8`.
     Networks,
     /// Attributes by name.
@@ -189,11 +191,9 @@ fn value(json: Json<'_>, ty: Ty) -> Result<Value, String> {
             word if words.contains(&word.as_str()) => Ok(word.into()),
             word => Err(format!("`{}`; expected one of {}", shown(&word), words.join(", "))),
         },
-        Ty::Names => names(json, |name| match name {
-            name if name.is_empty() || name.len() > 256 => Err("a name has 1 to 256 bytes".to_owned()),
-            name => Ok(name),
-        }),
-        Ty::Networks => names(json, |net| parse_cidr(&net).map(|_| net)),
+        Ty::Names => names(json, NAMES_MAX, named),
+        Ty::Keys => names(json, KEYS_MAX, named),
+        Ty::Networks => names(json, NAMES_MAX, |net| parse_cidr(&net).map(|_| net)),
         Ty::Attributes => match json.shape() {
             Shape::Object => {
                 let members = json.members().ok_or("expected an object of attributes")?;
@@ -214,6 +214,15 @@ fn value(json: Json<'_>, ty: Ty) -> Result<Value, String> {
         },
         Ty::Files => files(json),
     }
+}
+
+/// Names in one list.
+pub const NAMES_MAX: usize = 64;
+/// Keys that one request names.
+pub const KEYS_MAX: usize = 10_000;
+
+fn named(name: String) -> Result<String, String> {
+    if (1..=256).contains(&name.len()) { Ok(name) } else { Err("a name has 1 to 256 bytes".to_owned()) }
 }
 
 /// Bytes of the attributes of one thing.
@@ -251,7 +260,11 @@ fn reference(json: Json<'_>) -> Result<(String, String), String> {
     }
 }
 
-fn names(json: Json<'_>, check: impl Fn(String) -> Result<String, String>) -> Result<Value, String> {
+fn names(
+    json: Json<'_>,
+    most: usize,
+    check: impl Fn(String) -> Result<String, String>,
+) -> Result<Value, String> {
     let mut found = Vec::new();
     let mut wrong = None;
     let is_array = json.each(|_, element| {
@@ -264,7 +277,9 @@ fn names(json: Json<'_>, check: impl Fn(String) -> Result<String, String>) -> Re
     match (is_array, wrong) {
         (_, Some(message)) => Err(message),
         (false, None) => Err("expected an array of strings".to_owned()),
-        (true, None) if found.len() > 64 => Err("at most 64".to_owned()),
+        (true, None) if found.len() > most => {
+            Err(format!("{} are given; at most {most} at once", found.len()))
+        }
         (true, None) => Ok(found.into()),
     }
 }

@@ -112,8 +112,9 @@ fn by_host(
     };
     what(&mut change)?;
     let request = RequestFacts { id: new_uid("req"), action: action.to_owned(), ..RequestFacts::default() };
-    let entry = change.record(&request)?;
     let org = change.org.clone();
-    change.tx.append(&org, &entry)?;
+    for entry in change.records(&request)? {
+        change.tx.append(&org, &entry)?;
+    }
     Ok(())
 }

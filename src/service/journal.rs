@@ -89,7 +89,7 @@ pub fn finish(
         chain: Vec::new(),
         asked_by,
         directory_revision: u64::try_from(about.revision).unwrap_or(0),
-        request: Some(Asked {
+        request: (!request.id.is_empty()).then(|| Asked {
             id: request.id.clone(),
             ip: given(&request.ip),
             peer: given(&request.peer),
@@ -143,13 +143,19 @@ pub fn change_facts(draft: &mut Draft, action: &str, object: &Object) -> Result<
     let mut after = BTreeMap::new();
     if let Value::Object(image) = object.image() {
         for (field, value) in image {
-            let personal = object.kind == Kind::User && matches!(field.as_str(), "name" | "body");
+            // The references of a user have the spelling of his id.
+            let personal = object.kind == Kind::User && matches!(field.as_str(), "name" | "body" | "refs");
             let fact = match personal {
                 true => {
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                     draft.seal(&object.uid, &format!("user.{field}"), &text)?
                 }
-                false => Fact::Plain(value),
+                false => {
+                    let mut value = value;
+                    let uid = |label: &str, _: &str| object.refers(label).map(str::to_owned);
+                    seal_people(draft, &mut value, "", &uid)?;
+                    Fact::Plain(value)
+                }
             };
             after.insert(field, fact);
         }
@@ -160,6 +166,48 @@ pub fn change_facts(draft: &mut Draft, action: &str, object: &Object) -> Result<
         uid: object.uid.clone(),
         after: Some(after),
     })
+}
+
+/// Seals the ids of people wherever a value names them as `{"kind": "user", "id"}`. `uid` knows the person behind a field and an
+/// id; whom it doesn't know is erased by kind and id.
+pub fn seal_people(
+    draft: &mut Draft,
+    value: &mut Value,
+    field: &str,
+    uid: &dyn Fn(&str, &str) -> Option<String>,
+) -> Result<(), RecordError> {
+    match value {
+        Value::Array(all) => all.iter_mut().try_for_each(|one| seal_people(draft, one, field, uid)),
+        Value::Object(members) => {
+            let id = members.get("id").and_then(Value::as_str).map(str::to_owned);
+            if let Some(id) = id.filter(|_| members.get("kind").is_some_and(|kind| kind == "user")) {
+                let person = uid(field, &id).unwrap_or_else(|| format!("user/{id}"));
+                let name = if field.is_empty() { "id" } else { field };
+                let Fact::Sealed(seal) = draft.seal(&person, name, &id)? else { return Ok(()) };
+                members.insert("id".to_owned(), serde_json::json!({ "sealed": seal }));
+            }
+            let mut each = members.iter_mut();
+            each.try_for_each(|(name, one)| seal_people(draft, one, name, uid))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Seals the ids of people in what a decision says of its question.
+pub fn seal_asked(draft: &mut Draft, facts: &mut DecisionFacts, org: &OrgState) -> Result<(), RecordError> {
+    let uid = |_: &str, id: &str| org.names.get(&(Kind::User, id.to_owned())).cloned();
+    if let Fact::Plain(Value::String(resource)) = &facts.resource
+        && let Some(id) = resource.strip_prefix("user/")
+    {
+        let person = uid("", id).unwrap_or_else(|| resource.clone());
+        facts.resource = draft.seal(&person, "resource", &resource.clone())?;
+    }
+    for (name, fact) in &mut facts.inputs {
+        if let Fact::Plain(value) = fact {
+            seal_people(draft, value, name, &uid)?;
+        }
+    }
+    Ok(())
 }
 
 /// A question that was asked of an organization's set, and its answer.

@@ -2,7 +2,8 @@
 //!
 //! In:    a caller who may read the log of the organization, and what it looks for.
 //! Out:   records, an export that verifies elsewhere, a proof.
-//! Law:   reading is recorded, once for each session and not for each page; personal values take a right of their own.
+//! Law:   reading is recorded, once for each session and not for each page; personal values take a right of their own. What is
+//!        read is a snapshot, on threads that nobody waits for who decides.
 
 use super::authn::Caller;
 use super::change::{Reply, RequestFacts};
@@ -18,8 +19,10 @@ use crate::audit::merkle::{Leaves, Tree};
 use crate::audit::note::Checkpoint;
 use crate::audit::prove::InclusionProof;
 use crate::audit::record::{Body, Draft, Entry, Log};
+use crate::audit::{DayError, DayLog};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 /// A request to read.
 pub struct Asked<'a> {
@@ -61,8 +64,8 @@ pub async fn answer(service: &Service, asked: Asked<'_>, rest: &[&str]) -> Resul
             let query = http_query(asked.query)?;
             match what {
                 [] => search(service, &asked, &org, log, query).await,
-                ["export"] => export(service, &asked, &org, log).await,
-                ["proof"] => proof(service, &org, log, query).await,
+                ["export"] => export(service, &asked, &org, log, query).await,
+                ["proof"] => proof(service, &asked, &org, log, query).await,
                 _ => Err(Problem::absent()),
             }
         }
@@ -78,6 +81,33 @@ fn may(org: &OrgState, asked: &Asked<'_>, action: &'static str) -> Result<(), Pr
             Err(Problem::forbidden(format!("needs the right `{action}`")))
         }
         Err(_) => Err(Problem::absent()),
+    }
+}
+
+/// Who goes on reading where a page ended.
+#[derive(Default)]
+pub struct Sessions(Mutex<HashMap<String, (i64, u64)>>);
+
+/// How long a session waits for its next page.
+const SESSION_MICROS: i64 = 10 * 60_000_000;
+/// Sessions that are known at once; whoever is forgotten is recorded again.
+const SESSIONS_MAX: usize = 10_000;
+
+impl Sessions {
+    fn continues(&self, session: &str, from: u64, now: i64) -> bool {
+        let held = self.0.lock().expect("log_reading: nobody panics holding sessions");
+        held.get(session).is_some_and(|(at, next)| *next == from && now - at < SESSION_MICROS)
+    }
+
+    fn next(&self, session: String, next: u64, now: i64) {
+        let mut held = self.0.lock().expect("log_reading: nobody panics holding sessions");
+        if held.len() >= SESSIONS_MAX {
+            held.retain(|_, (at, _)| now - *at < SESSION_MICROS);
+        }
+        if held.len() >= SESSIONS_MAX {
+            held.clear();
+        }
+        held.insert(session, (now, next));
     }
 }
 
@@ -145,19 +175,16 @@ async fn search(
     log: Log,
     query: Vec<(String, String)>,
 ) -> Result<Reply, Problem> {
-    let number = |name: &str| -> Result<Option<u64>, Problem> {
-        let found = query.iter().find(|(n, _)| n == name);
-        found.map(|(_, v)| v.parse().map_err(|_| Problem::field(name, "expected a number"))).transpose()
-    };
-    let limit = usize::try_from(number("limit")?.unwrap_or(50)).unwrap_or(50).clamp(1, 500);
-    let from = number("from")?;
+    let limit = usize::try_from(number(&query, "limit")?.unwrap_or(50)).unwrap_or(50).clamp(1, 500);
+    let from = number(&query, "from")?;
     let filters: Vec<_> = query.iter().filter(|(n, _)| n != "limit" && n != "from").cloned().collect();
     if let Some((name, _)) = filters.iter().find(|(n, _)| !FILTERS.contains(&n.as_str())) {
         return Err(Problem::field(name, format!("no such filter; known: {}", FILTERS.join(", "))));
     }
-    if from.is_none() {
-        let what = if query.iter().any(|(n, _)| n == "text") { "search" } else { "tail" };
-        note(service, asked, org, what, json!(filters)).await?;
+    let session = format!("{} {} {filters:?}", asked.caller.key.uid, log.name());
+    if !from.is_some_and(|from| service.sessions.continues(&session, from, asked.now)) {
+        let what = if filters.is_empty() { "tail" } else { "search" };
+        note(service, asked, org, what, json!({ "log": log.name(), "where": filters, "from": from })).await?;
     }
     let personal = may(org, asked, "audit.read_personal").is_ok();
     let (entries, size) = entries(service, org, log, from.unwrap_or(0)).await?;
@@ -172,7 +199,23 @@ async fn search(
             break;
         }
     }
+    if next < size {
+        service.sessions.next(session, next, asked.now);
+    }
     Ok(Reply::ok(json!({ "items": items, "next": (next < size).then_some(next), "indexed_through": size })))
+}
+
+/// A number in a query.
+fn number(query: &[(String, String)], name: &str) -> Result<Option<u64>, Problem> {
+    let found = query.iter().find(|(n, _)| n == name);
+    found.map(|(_, v)| v.parse().map_err(|_| Problem::field(name, "expected a number"))).transpose()
+}
+
+/// Works on a snapshot, where nobody is held up who decides.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(unreadable()))
 }
 
 /// Entries from a number on, and the size of the log.
@@ -191,13 +234,13 @@ async fn entries(
             Ok((rows.into_iter().map(|r| (number(r.seq), r.entry)).collect(), size))
         }),
         Log::Decisions => {
-            let look = move |log: &mut crate::audit::DayLog| {
+            let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
+            aside(move || {
                 let first = from.max(log.kept_from());
                 let all: Result<Vec<_>, _> = log.records(first..log.size()).take(LOOKED_AT_MAX).collect();
-                all.map(|all| (all, log.size())).map_err(|e| e.to_string())
-            };
-            let found = service.decisions.look(&org.uid, look).await;
-            found.ok_or_else(unreadable)?.map_err(Problem::unavailable)
+                all.map(|all| (all, log.size())).map_err(damaged)
+            })
+            .await
         }
     }
 }
@@ -206,55 +249,94 @@ fn unreadable() -> Problem {
     Problem::unavailable("the log can't be read")
 }
 
+/// What is wrong with the log is told to who may read it, but not where its files are.
+fn damaged(error: DayError) -> Problem {
+    tracing::error!(%error, "a log can't be read");
+    Problem::unavailable(match error {
+        DayError::Damaged { file, offset, .. } => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            format!("{name} is damaged at byte {offset}: restore it from a backup")
+        }
+        DayError::Io(_, error) => format!("the log can't be read: {error}"),
+        other => other.to_string(),
+    })
+}
+
+/// Signs a checkpoint over the decisions so far; the log as it is then.
+async fn signed(service: &Service, org: &str) -> Result<(DayLog, String), Problem> {
+    let (installation, uid) = (service.installation.clone(), org.to_owned());
+    let signer = Arc::clone(&service.signer);
+    let look = move |log: &mut DayLog| {
+        let note = sign(log, &installation, &uid, &signer)?;
+        Ok((log.snapshot(), note))
+    };
+    service.decisions.look(org, look).await.ok_or_else(unreadable)?.map_err(damaged)
+}
+
 async fn export(
     service: &Service,
     asked: &Asked<'_>,
     org: &Arc<OrgState>,
     log: Log,
+    query: Vec<(String, String)>,
 ) -> Result<Reply, Problem> {
-    note(service, asked, org, "export", json!({ "log": log.name() })).await?;
+    let from = number(&query, "from")?;
+    note(service, asked, org, "export", json!({ "log": log.name(), "from": from })).await?;
     let personal = may(org, asked, "audit.read_personal").is_ok();
-    let (installation, uid) = (service.installation.clone(), org.uid.clone());
-    let signer = Arc::clone(&service.signer);
-    let bytes = match log {
+    let uid = org.uid.clone();
+    let origin = origin_of(&service.installation, &uid, log);
+    let text = match log {
         Log::Decisions => {
-            let look = move |log: &mut crate::audit::DayLog| {
-                let note = sign(log, &installation, &uid, &signer).map_err(|e| e.to_string())?;
-                let all: Result<Vec<_>, _> = log.records(log.kept_from()..log.size()).collect();
-                let all: Vec<Entry> = all.map_err(|e| e.to_string())?.into_iter().map(|(_, e)| e).collect();
-                let range = log.kept_from()..log.size();
-                let origin = origin_of(&installation, &uid, Log::Decisions);
-                write(&origin, log.tree(), log, range, &all, &note, personal)
-            };
-            service.decisions.look(&org.uid, look).await.ok_or_else(unreadable)?
+            let (log, note) = signed(service, &uid).await?;
+            aside(move || {
+                let kept = log.kept_from();
+                let first = from.unwrap_or(kept);
+                within(first, log.size())?;
+                let all: Result<Vec<_>, _> = log.records(kept.max(first)..log.size()).collect();
+                let all: Vec<Entry> = all.map_err(damaged)?.into_iter().map(|(_, e)| e).collect();
+                write(&origin, (log.tree(), &log), (first, kept), &all, &note, personal)
+            })
+            .await?
         }
         Log::Changes => service.read(|read| {
             let (tree, leaves, note) = changes_checkpoint(service, read, &uid)?;
-            let rows = read.changes(&uid, 0, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
+            let first = from.unwrap_or(0);
+            within(first, tree.size())?;
+            let after = i64::try_from(first).unwrap_or(i64::MAX);
+            let rows = read.changes(&uid, after, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
             let all: Vec<Entry> = rows.into_iter().map(|r| r.entry).collect();
-            let origin = origin_of(&installation, &uid, Log::Changes);
-            Ok(write(&origin, &tree, &leaves, 0..tree.size(), &all, &note, personal))
+            write(&origin, (&tree, &leaves), (first, 0), &all, &note, personal)
         })?,
     };
-    let text = bytes.map_err(Problem::unavailable)?;
     Ok(Reply::ok(json!({ "export": text, "key": service.signer.verifier().to_string() })))
 }
 
+fn within(first: u64, size: u64) -> Result<(), Problem> {
+    match size.checked_sub(first) {
+        Some(count) if count <= EXPORT_MAX => Ok(()),
+        Some(count) => Err(Problem::field(
+            "from",
+            format!("{count} records; at most {EXPORT_MAX} at once: give a later first record"),
+        )),
+        None => Err(Problem::field("from", format!("the log has {size} records"))),
+    }
+}
+
+/// The export of the records from `first` on; those before `kept` by their hash.
 fn write(
     origin: &str,
-    tree: &Tree,
-    leaves: &(impl Leaves + ?Sized),
-    range: std::ops::Range<u64>,
+    (tree, leaves): (&Tree, &(impl Leaves + ?Sized)),
+    (first, kept): (u64, u64),
     entries: &[Entry],
     note: &str,
     personal: bool,
-) -> Result<String, String> {
-    if range.end - range.start > EXPORT_MAX {
-        return Err(format!("more than {EXPORT_MAX} records: export what retention leaves, more often"));
-    }
+) -> Result<String, Problem> {
     let made = (|| {
-        let from = range.start;
-        let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, range, from)?;
+        let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, first..tree.size(), kept)?;
+        let gone = usize::try_from(kept.saturating_sub(first)).unwrap_or(usize::MAX);
+        for leaf in if gone > 0 { leaves.leaves(first, gone)? } else { Vec::new() } {
+            export.hash(leaf)?;
+        }
         for entry in entries {
             match personal {
                 true => export.record(entry)?,
@@ -263,8 +345,8 @@ fn write(
         }
         export.finish(note)
     })();
-    let bytes = made.map_err(|e: std::io::Error| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| e.to_string())
+    let bytes = made.map_err(|e: std::io::Error| Problem::unavailable(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| Problem::unavailable(e.to_string()))
 }
 
 /// Signs a checkpoint over the changes so far and keeps it outside the database.
@@ -292,31 +374,35 @@ pub fn changes_checkpoint(
 
 async fn proof(
     service: &Service,
+    asked: &Asked<'_>,
     org: &Arc<OrgState>,
     log: Log,
     query: Vec<(String, String)>,
 ) -> Result<Reply, Problem> {
-    let number = query.iter().find(|(n, _)| n == "number").and_then(|(_, v)| v.parse::<u64>().ok());
-    let number = number.ok_or_else(|| Problem::field("number", "the number of the record, from 0"))?;
-    let (installation, uid) = (service.installation.clone(), org.uid.clone());
-    let signer = Arc::clone(&service.signer);
-    let made = match log {
+    let wanted = number(&query, "number")?;
+    let number = wanted.ok_or_else(|| Problem::field("number", "the number of the record, from 0"))?;
+    note(service, asked, org, "prove", json!({ "log": log.name(), "number": number })).await?;
+    let uid = org.uid.clone();
+    let unproven = |e: std::io::Error| Problem::field("number", e.to_string());
+    let proof = match log {
         Log::Decisions => {
-            let look = move |log: &mut crate::audit::DayLog| {
-                let note = sign(log, &installation, &uid, &signer).map_err(|e| e.to_string())?;
-                let entry = log.entry(number).map_err(|e| e.to_string())?;
-                InclusionProof::of(log.tree(), log, number, &entry, &note).map_err(|e| e.to_string())
-            };
-            service.decisions.look(&org.uid, look).await.ok_or_else(unreadable)?
+            let (log, note) = signed(service, &uid).await?;
+            aside(move || {
+                let entry = log.entry(number).map_err(|error| match error {
+                    DayError::NoRecord(_) => Problem::field("number", error.to_string()),
+                    other => damaged(other),
+                })?;
+                InclusionProof::of(log.tree(), &log, number, &entry, &note).map_err(unproven)
+            })
+            .await?
         }
         Log::Changes => service.read(|read| {
             let (tree, leaves, note) = changes_checkpoint(service, read, &uid)?;
             let row = read.changes(&uid, i64::try_from(number).unwrap_or(i64::MAX), 1)?.pop();
             let entry = row.ok_or_else(|| Problem::field("number", "there is no such record"))?.entry;
-            Ok(InclusionProof::of(&tree, &leaves, number, &entry, &note).map_err(|e| e.to_string()))
+            InclusionProof::of(&tree, &leaves, number, &entry, &note).map_err(unproven)
         })?,
     };
-    let proof = made.map_err(|message| Problem::field("number", message))?;
     Ok(Reply::ok(json!({ "proof": proof, "key": service.signer.verifier().to_string() })))
 }
 
@@ -335,6 +421,7 @@ async fn event(
     let whole = may(org, asked, "audit.read").is_ok();
     let mut shown = shown(*number, entry, false);
     if whole {
+        note(service, asked, org, "search", json!({ "log": "decisions", "id": id })).await?;
         return Ok(Reply::ok(shown));
     }
     let record = shown["record"].take();

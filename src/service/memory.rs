@@ -33,7 +33,7 @@ pub struct AccountFacts {
     pub id: String,
     /// Its uid.
     pub uid: String,
-    /// Who answers for it, as `kind "id"`.
+    /// The uid of who answers for it.
     pub owner: Option<String>,
     /// Its home.
     pub home: String,
@@ -403,7 +403,7 @@ impl AccountFacts {
             kind: object.kind,
             id: object.name.clone(),
             uid: object.uid.clone(),
-            owner: living.owner(object).map(|(kind, id)| format!("{kind} \"{id}\"")),
+            owner: object.refers("owner").filter(|_| living.owner(object).is_some()).map(str::to_owned),
             home: object.scope.clone(),
             expires: object.time("expires_at").unwrap_or(i64::MAX),
         }

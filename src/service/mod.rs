@@ -7,6 +7,8 @@
 //! | `prelude` `build` `memory` | the shipped policies; what is stored as the engine's directory; what decisions read |
 //! | `authn` `guard` `holding` | who calls, what it may do, and that nobody grants what he doesn't hold |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
+//! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
+//! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
@@ -20,6 +22,7 @@ mod api;
 mod authn;
 mod build;
 mod change;
+mod chores;
 mod cli;
 mod clock;
 mod decide;
@@ -37,8 +40,11 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod refusals;
+mod retention;
 mod running;
 mod secret;
+mod space;
 mod state;
 mod store;
 mod token;

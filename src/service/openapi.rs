@@ -5,7 +5,7 @@
 //! Law:   a route or field that is not in the tables is neither served nor documented.
 
 use super::api::{self, Op};
-use super::fields::{Field, Ty};
+use super::fields::{Field, KEYS_MAX, NAMES_MAX, Ty};
 use super::object::Kind;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,10 @@ fn schema(ty: Ty) -> Value {
             "properties": { "kind": { "type": "string" }, "id": { "type": "string" } },
         }),
         Ty::Word(words) => json!({ "type": "string", "enum": words }),
-        Ty::Names | Ty::Networks => json!({ "type": "array", "items": { "type": "string" }, "maxItems": 64 }),
+        Ty::Names | Ty::Networks => {
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": NAMES_MAX })
+        }
+        Ty::Keys => json!({ "type": "array", "items": { "type": "string" }, "maxItems": KEYS_MAX }),
         Ty::Attributes => json!({ "type": "object" }),
         Ty::Files => json!({ "type": "array", "items": {
             "type": "object", "additionalProperties": false, "required": ["name", "text"],

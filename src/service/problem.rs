@@ -88,6 +88,14 @@ impl Problem {
         Problem::new(413, "too-large", "too large", detail)
     }
 
+    /// 507: the disk is nearly full.
+    pub fn no_room(free: u64, reserve: u64) -> Problem {
+        let detail = format!(
+            "{free} bytes are free, less than the reserve of {reserve}: only revoking, disabling and unbinding are done until there is room"
+        );
+        Problem::new(507, "no-room", "the disk is nearly full", detail)
+    }
+
     /// 503: it can't be made durable, or can't be decided; nothing is allowed.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(503, "unavailable", "not available", detail)

@@ -5,11 +5,15 @@
 //! Law:   it starts only if everything it needs is there and whole; what it can't read it says, and doesn't guess.
 
 use super::clock::Clock;
-use super::decisions::Decisions;
+use super::decisions::{Begin, Decisions};
+use super::log_reading::Sessions;
 use super::memory::{Memory, OrgState};
 use super::pepper::{Peppers, write_private};
 use super::problem::Problem;
+use super::refusals::Refusals;
+use super::retention::Keep;
 use super::secret::random;
+use super::space::Space;
 use super::store::{Read, Sqlite, Store};
 use super::writer::Writer;
 use crate::audit::note::{Checkpoint, SignerKey};
@@ -54,6 +58,17 @@ impl Places {
     }
 }
 
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub proxies: Vec<crate::Cidr>,
+    /// How long and how much of decisions is kept.
+    pub keep: Keep,
+    /// Bytes of the disk that ordinary work leaves free.
+    pub reserve: u64,
+}
+
 /// Everything a handler needs.
 pub struct Service {
     /// What decisions read.
@@ -70,8 +85,14 @@ pub struct Service {
     pub signer: Arc<SignerKey>,
     /// The name of this installation in logs.
     pub installation: String,
-    /// Proxies whose `X-Forwarded-For` counts.
-    pub proxies: Vec<crate::Cidr>,
+    /// What was set.
+    pub settings: Settings,
+    /// Room on the disk.
+    pub space: Arc<Space>,
+    /// Calls that were refused, as far as they are only counted.
+    pub refusals: Refusals,
+    /// Who reads the log, so that a session is recorded once.
+    pub sessions: Sessions,
     /// Where things are.
     pub places: Places,
     store: Arc<dyn Store>,
@@ -82,7 +103,7 @@ pub struct Service {
 
 impl Service {
     /// Opens everything.
-    pub fn open(places: &Places, proxies: Vec<crate::Cidr>) -> Result<Service, String> {
+    pub fn open(places: &Places, settings: Settings) -> Result<Service, String> {
         if !places.database().exists() {
             return Err(format!(
                 "{} is not initialised: run `policyd init --data {}`",
@@ -91,17 +112,24 @@ impl Service {
             ));
         }
         let lock = lock(places)?;
+        // Before anything is written: where the disk is full, this makes room.
+        let space = Space::watch(&places.data, settings.reserve);
         let store = Sqlite::at(&places.database());
         // Tests show with this that cutting the power really loses what isn't synced; a release doesn't know it.
         let careless = cfg!(debug_assertions) && std::env::var_os("POLICYD_TEST_CARELESS").is_some();
         let store = if careless { store.careless() } else { store };
-        let mut service = Service::on(Arc::new(store), places, proxies)?;
+        let mut service = Service::on(Arc::new(store), places, settings, space)?;
         service.lock = Some(lock);
         Ok(service)
     }
 
     /// Opens everything on a store.
-    pub fn on(store: Arc<dyn Store>, places: &Places, proxies: Vec<crate::Cidr>) -> Result<Service, String> {
+    fn on(
+        store: Arc<dyn Store>,
+        places: &Places,
+        settings: Settings,
+        space: Arc<Space>,
+    ) -> Result<Service, String> {
         let peppers = Arc::new(Peppers::read(&places.pepper)?);
         let failed = |e: super::store::StoreError| e.to_string();
         let tx = store.writer().map_err(failed)?;
@@ -114,9 +142,17 @@ impl Service {
         let last = last_record(read.as_mut())?;
         whole(read.as_mut(), places, &installation)?;
         let clock = Arc::new(Clock::new(last));
+        let opening = Decisions::start(Begin {
+            dir: places.decisions(),
+            installation: installation.clone(),
+            signer: Arc::clone(&signer),
+            clock: Arc::clone(&clock),
+            keep: settings.keep,
+            orgs: read.organizations().map_err(failed)?,
+        });
         let memory = Arc::new(Memory::load(read.as_mut(), clock.now())?);
         let writer = Writer::start(tx, Arc::clone(&memory), Arc::clone(&clock));
-        let decisions = Decisions::start(places.decisions(), installation.clone(), Arc::clone(&signer));
+        let decisions = opening.finish()?;
         Ok(Service {
             memory,
             peppers,
@@ -125,7 +161,10 @@ impl Service {
             decisions,
             signer,
             installation,
-            proxies,
+            settings,
+            space,
+            refusals: Refusals::default(),
+            sessions: Sessions::default(),
             places: places.clone(),
             store,
             readers: Mutex::new(vec![read]),
@@ -152,10 +191,27 @@ impl Service {
                 "the clock has jumped by more than a minute: nothing is decided until policyd is restarted",
             ));
         }
-        if self.writer.has_failed() || self.decisions.has_failed() {
+        if let Some(why) = self.decisions.failure() {
+            return Err(Problem::unavailable(format!(
+                "decisions can't be recorded ({why}): nothing is allowed"
+            )));
+        }
+        if self.writer.has_failed() {
             return Err(Problem::unavailable("the store can't be written: nothing is allowed"));
         }
         Ok(())
+    }
+
+    /// Whether a write failed: the process ends then, and whoever starts it again reads what is there.
+    pub fn has_failed(&self) -> bool {
+        self.writer.has_failed() || self.decisions.failure().is_some()
+    }
+
+    /// The time at which a request is answered, if it may be. The clock is asked first: a jump is seen by whoever would be
+    /// the first to use it.
+    pub fn now(&self) -> Result<i64, Problem> {
+        let now = self.clock.now();
+        self.ready().map(|()| now)
     }
 
     /// An organization as it is at `now`: made again if one of its accounts has expired since.
@@ -170,7 +226,7 @@ impl Service {
     /// The address that counts: the peer's, or what trusted proxies say, from right to left. `None` if what a trusted proxy
     /// says can't be read: then it is not known who asks, and nobody is taken for the proxy.
     pub fn address(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {
-        let trusted = |ip: IpAddr| self.proxies.iter().any(|net| net.contains(ip));
+        let trusted = |ip: IpAddr| self.settings.proxies.iter().any(|net| net.contains(ip));
         let mut at = peer;
         let hops: Vec<&str> = forwarded.iter().flat_map(|line| line.split(',')).collect();
         for hop in hops.iter().rev() {

@@ -92,6 +92,12 @@ impl Token {
     }
 }
 
+/// The public id that a token has, or the text itself if it is such an id.
+pub fn key_id(text: &str) -> Option<String> {
+    let own = || (text.len() == KEY_ID_LETTERS && is_base32(text)).then(|| text.to_owned());
+    Token::parse(text).map(|token| token.key_id).or_else(own)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

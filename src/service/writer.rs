@@ -205,7 +205,9 @@ impl Work {
     }
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
-        let at = self.clock.now();
+        let drifted =
+            || Problem::unavailable("the clock has jumped: nothing is changed until policyd is restarted");
+        let at = self.clock.certain().ok_or_else(drifted)?;
         if self.memory.org(&job.org).is_some_and(|org| at >= org.until) {
             // An account has ended since: what it could do, nobody can do through it.
             self.memory.refresh(self.tx.as_mut(), &job.org, at).map_err(Problem::unavailable)?;
@@ -241,11 +243,13 @@ impl Work {
         };
         let mut reply = (job.command)(&mut change)?;
         if !change.after.is_empty() {
-            let entry = change.record(&request)?;
             let org = change.org.clone();
-            change.tx.append(&org, &entry)?;
+            let mut last = seq;
+            for entry in change.records(&request)? {
+                last = change.tx.append(&org, &entry)?;
+            }
             if let Some(fields) = reply.body.as_object_mut() {
-                fields.entry("revision").or_insert(seq.into());
+                fields.entry("revision").or_insert(last.into());
             }
         }
         let after = std::mem::take(&mut change.after);

@@ -183,6 +183,18 @@ impl World {
         }
     }
 
+    /// Ends the process as an operator does: it finishes what it has begun.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let asked = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(
+                asked.expect("kill runs").success() && child.wait().expect("it ends").success(),
+                "{}",
+                self.log()
+            );
+        }
+    }
+
     /// All that the service has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

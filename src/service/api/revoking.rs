@@ -9,8 +9,9 @@ use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may};
 use crate::service::object::{Kind, Object};
 use crate::service::problem::Problem;
-use crate::service::token::Token;
+use crate::service::token::key_id;
 use serde_json::json;
+use std::collections::HashSet;
 
 pub const OPS: &[Op] = &[op(
     "POST",
@@ -21,7 +22,7 @@ pub const OPS: &[Op] = &[op(
         may("account", Ty::Ref(&[Kind::User, Kind::ServiceAccount, Kind::Agent]), "of this account"),
         may("owner", Ty::Ref(&[Kind::User, Kind::Group]), "of accounts that this one answers for"),
         may("minted_before", Ty::Time, "minted before this time"),
-        may("leaked", Ty::Names, "these tokens, or their public key ids"),
+        may("leaked", Ty::Keys, "these tokens, or their public key ids, at most 10,000"),
     ],
     revoke,
 )];
@@ -41,10 +42,7 @@ fn revoke(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         change.permit("read", on(owner))?;
     }
     let before = input.time("minted_before");
-    let leaked: Option<Vec<String>> = input.has("leaked").then(|| {
-        let id = |text: &String| Token::parse(text).map_or_else(|| text.clone(), |t| t.key_id);
-        input.names("leaked").iter().map(id).collect()
-    });
+    let leaked = input.has("leaked").then(|| leaked(input)).transpose()?;
     let (mut revoked, mut after) = (Vec::new(), String::new());
     let org = change.org.clone();
     loop {
@@ -58,7 +56,7 @@ fn revoke(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
             let fits = account.as_ref().is_none_or(|a| a.uid == of.uid)
                 && owner.as_ref().is_none_or(|o| of.refers("owner") == Some(o.uid.as_str()))
                 && before.is_none_or(|at| key.created < at)
-                && leaked.as_ref().is_none_or(|l| ids.iter().flatten().any(|id| l.iter().any(|x| x == id)));
+                && leaked.as_ref().is_none_or(|l| ids.iter().flatten().any(|id| l.contains(*id)));
             // A key that it may not revoke is like one that isn't there.
             if fits && change.may("revoke", on(&of)) {
                 take(change, key, &of, &mut revoked)?;
@@ -66,6 +64,15 @@ fn revoke(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         }
     }
     Ok(Reply::ok(json!({ "revoked": revoked })))
+}
+
+/// The ids of keys that leaked.
+fn leaked(input: &Input) -> Result<HashSet<String>, Problem> {
+    let wrong = |n: usize| {
+        Problem::field("leaked", format!("number {} is neither a whole token nor the id of a key", n + 1))
+    };
+    let names = input.names("leaked");
+    names.iter().enumerate().map(|(n, text)| key_id(text).ok_or_else(|| wrong(n))).collect()
 }
 
 fn take(change: &mut Change<'_>, key: Object, of: &Object, revoked: &mut Vec<String>) -> Result<(), Problem> {

@@ -10,6 +10,7 @@ use crate::service::api::{self, Op};
 use crate::service::fields::{Field, Ty};
 use crate::service::object::Kind;
 use crate::service::pepper::write_private;
+use crate::service::token;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -80,12 +81,9 @@ pub fn all() -> Vec<Command> {
                 );
             }
             if verb(op) == "revoke-all" {
-                sub = sub.arg(
-                    Arg::new("leaked-file")
-                        .long("leaked-file")
-                        .value_name("FILE")
-                        .help("Tokens or key ids, a line each"),
-                );
+                sub = sub.arg(Arg::new("leaked-file").long("leaked").value_name("FILE").help(
+                    "Keys in this file: tokens or key ids, a line each, at most 10,000; no token is sent",
+                ));
             }
             let arguments =
                 op.fields.iter().filter(|f| f.ty != Ty::Files && f.name != "leaked").map(argument);
@@ -172,12 +170,29 @@ fn body(op: &Op, found: &ArgMatches) -> Result<Map<String, Value>, Failure> {
         body.insert(field.name.to_owned(), value);
     }
     if let Ok(Some(path)) = found.try_get_one::<String>("leaked-file") {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|e| Failure::usage(format!("can't read {path}: {e}")))?;
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-        body.insert("leaked".to_owned(), lines.into());
+        body.insert("leaked".to_owned(), leaked(path)?.into());
     }
     Ok(body)
+}
+
+/// The public ids of the keys in a file. What is secret in a token stays here.
+fn leaked(path: &str) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|e| Failure::usage(format!("can't read {path}: {e}")))?;
+    let mut ids = Vec::new();
+    for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let id = token::key_id(line.trim()).ok_or_else(|| {
+            Failure::usage(format!(
+                "{path}:{}: neither a token nor the id of a key: a token may have been cut short",
+                n + 1
+            ))
+        })?;
+        ids.push(id);
+    }
+    match ids.len() {
+        0 => Err(Failure::usage(format!("{path} has no keys in it"))),
+        _ => Ok(ids),
+    }
 }
 
 fn change(client: &Client, op: &Op, which: &str, found: &ArgMatches, json: bool) -> Done {
@@ -225,6 +240,11 @@ fn told(op: &Op, which: &str, answer: &Value) {
         "rotate" => "rotated",
         "revoke" => "revoked",
         "consent" => "consented to",
+        "revoke-all" => {
+            let revoked = answer["revoked"].as_array().map_or(&[][..], Vec::as_slice);
+            println!("revoked {} keys", revoked.len());
+            return revoked.iter().for_each(|uid| println!("  {}", show::word(uid)));
+        }
         _ => return show::thing(answer),
     };
     let one = Kind::of_collection(op.collection).map_or(op.collection, Kind::wire).replace('_', " ");

@@ -34,7 +34,13 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .subcommand(Command::new("search").about("Find records").arg(log()).arg(filter()))
         .subcommand(Command::new("tail").about("Show the newest records").arg(log()))
-        .subcommand(Command::new("export").about("Export a log to a file").arg(log()).arg(file("A new file")))
+        .subcommand(
+            Command::new("export").about("Export a log to a file").arg(log()).arg(file("A new file")).arg(
+                Arg::new("from").long("from").value_name("NUMBER").help(
+                    "The first record; 0 for all, with hashes in place of those that retention has deleted",
+                ),
+            ),
+        )
         .subcommand(super::serve::state_command())
         .subcommand(Command::new("key").about("Print the public key that signs checkpoints"))
         .subcommand(
@@ -68,7 +74,11 @@ pub fn run(found: &ArgMatches) -> Done {
     match name {
         "key" => println!("{}", show::word(&client.get("/v1/audit/key")?["key"])),
         "export" => {
-            let (answer, file) = (client.get(&format!("/v1/audit/{log}/export"))?, text("file"));
+            let from = match text("from") {
+                from if from.is_empty() => from,
+                from => format!("?from={}", encode(&from)),
+            };
+            let (answer, file) = (client.get(&format!("/v1/audit/{log}/export{from}"))?, text("file"));
             let body = answer["export"].as_str().unwrap_or_default();
             std::fs::write(&file, body).map_err(|e| Failure::usage(format!("can't write {file}: {e}")))?;
             println!("wrote {file}: {} lines", body.lines().count());
@@ -124,7 +134,8 @@ fn line(item: &Value) {
                 id => format!("whoever has key id {}", show::word(&id["plain"])),
             }
         }
-        Value::Null => "the host".to_owned(),
+        Value::Null if body["changed"].is_object() => "the host".to_owned(),
+        Value::Null => "policyd".to_owned(),
         account => {
             let id = account["id"]["plain"].as_str().map_or_else(|| sealed("account.id"), str::to_owned);
             format!("{} {id} with {}", show::word(&account["kind"]), show::word(&account["credential"]))
@@ -147,7 +158,7 @@ fn line(item: &Value) {
         println!(
             "{head}: {verdict} {} on {} at {}, {}",
             show::word(&decision["action"]),
-            show::word(&decision["resource"]["plain"]),
+            decision["resource"]["plain"].as_str().map_or_else(|| sealed("resource"), str::to_owned),
             show::word(&record["scope"]),
             match decision["rule"].as_str() {
                 Some(rule) => format!("by `{rule}`"),
@@ -157,6 +168,16 @@ fn line(item: &Value) {
     }
     if let Some(what) = body["read"]["what"].as_str() {
         println!("{head}: read the log ({what})");
+    }
+    if body["refused"].is_object() {
+        let refused = &body["refused"];
+        let times = refused["times"].as_u64().map(|n| format!(", {n} times")).unwrap_or_default();
+        let (action, reason) = (show::word(&refused["action"]), show::word(&refused["reason"]));
+        println!("{head}: refused {action} with {}{times}: {reason}", refused["status"]);
+    }
+    if body["retained"].is_object() {
+        let (why, before) = (show::word(&body["retained"]["why"]), &body["retained"]["before"]);
+        println!("{head}: retention deleted the records before {before}: {why}");
     }
 }
 

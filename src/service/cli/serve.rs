@@ -5,10 +5,12 @@
 //! Law:   a secret goes to a file or, when asked for, to the terminal; the log of the service never has one.
 
 use super::{Done, Failure};
+use crate::service::chores;
 use crate::service::http;
 use crate::service::init;
 use crate::service::pepper::write_private;
-use crate::service::running::{Places, Service};
+use crate::service::retention::Keep;
+use crate::service::running::{Places, Service, Settings};
 use crate::service::state;
 use clap::{Arg, ArgMatches, Command};
 use std::net::SocketAddr;
@@ -73,7 +75,37 @@ pub fn serve_command() -> Command {
                 .value_name("CIDR")
                 .help("A network whose X-Forwarded-For counts"),
         )
+        .arg(
+            Arg::new("decisions-keep-days")
+                .long("decisions-keep-days")
+                .default_value("30")
+                .value_parser(clap::value_parser!(u32).range(1..=36_500))
+                .help("Days after which decisions are deleted; their hashes stay, so that the log still verifies"),
+        )
+        .arg(
+            Arg::new("decisions-bytes-max")
+                .long("decisions-bytes-max")
+                .default_value("16G")
+                .value_parser(bytes)
+                .help("Bytes of decisions kept for each organization, oldest days deleted first; K, M, G, T may follow"),
+        )
+        .arg(
+            Arg::new("disk-reserve")
+                .long("disk-reserve")
+                .default_value("256M")
+                .value_parser(bytes)
+                .help("Bytes of the disk below which only revoking, disabling and unbinding are done"),
+        )
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
+}
+
+/// A number of bytes, such as `512M`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let unit = units.iter().find_map(|(unit, power)| Some((text.strip_suffix(unit)?, *power)));
+    let (digits, power) = unit.unwrap_or((text, 0));
+    let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << power));
+    number.ok_or_else(|| "expected a number of bytes, such as 512M or 16G".to_owned())
 }
 
 pub fn recover_command() -> Command {
@@ -154,15 +186,23 @@ pub fn serve(found: &ArgMatches) -> Done {
     let proxies = found.get_many::<String>("trusted-proxy").into_iter().flatten();
     let proxies: Result<Vec<_>, _> = proxies.map(|c| crate::parse_cidr(c)).collect();
     let proxies = proxies.map_err(|m| Failure::usage(format!("--trusted-proxy: {m}")))?;
+    let settings = Settings {
+        proxies,
+        keep: Keep {
+            days: found.get_one::<u32>("decisions-keep-days").map_or(30, |days| i64::from(*days)),
+            bytes: found.get_one::<u64>("decisions-bytes-max").copied().unwrap_or(u64::MAX),
+        },
+        reserve: found.get_one::<u64>("disk-reserve").copied().unwrap_or(0),
+    };
     let places = places(found);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
-    runtime.block_on(run(&places, address, proxies))
+    runtime.block_on(run(&places, address, settings))
 }
 
-async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) -> Done {
+async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
     let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
     let listener = TcpListener::bind(address).await.map_err(bound)?;
     let local = listener.local_addr().map_err(bound)?;
@@ -172,12 +212,14 @@ async fn run(places: &Places, address: SocketAddr, proxies: Vec<crate::Cidr>) ->
         eprintln!("policyd: {say}");
         return ended(http::serve_uninitialised(listener, say, stopped(None)).await);
     }
-    let service = Arc::new(Service::open(places, proxies).map_err(Failure::usage)?);
+    let service = Arc::new(Service::open(places, settings).map_err(Failure::usage)?);
     tracing::info!(%local, installation = service.installation, "ready");
     println!("policyd listens on http://{local}");
+    chores::start(&service);
     let watched = Arc::clone(&service);
     let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
-    if service.ready().is_err() {
+    chores::end(&service);
+    if service.has_failed() {
         return Err(Failure {
             message: "a write failed: start again to read what is there".to_owned(),
             exit: 1,
@@ -198,7 +240,7 @@ async fn stopped(service: Option<Arc<Service>>) {
     let failed = async {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            if service.as_ref().is_some_and(|s| s.writer.has_failed() || s.decisions.has_failed()) {
+            if service.as_ref().is_some_and(|s| s.has_failed()) {
                 return;
             }
         }

@@ -75,8 +75,7 @@ impl Seen {
         request: Request,
     ) -> Result<Seen, Problem> {
         let service = &server.service;
-        service.ready()?;
-        let now = service.clock.now();
+        let now = service.now()?;
         let (parts, body) = request.into_parts();
         let headers = &parts.headers;
         // A line that can't be read is an address that can't be read.
@@ -135,8 +134,7 @@ impl Seen {
         let arrived = tokio::time::timeout(BODY_WITHIN, to_bytes(body, limit)).await;
         let bytes = arrived.map_err(|_| Problem::too_slow(BODY_WITHIN.as_secs()))?.map_err(too_large)?;
         // However long that took: the key may have been revoked since, the account may have ended.
-        service.ready()?;
-        let now = service.clock.now();
+        let now = service.now()?;
         let again = service.memory.key(&caller.key_id).ok_or(KeyRefusal::Unknown);
         let again = again.and_then(|key| live(&service.memory, key, caller.key_id.clone(), ip, now));
         let caller = again.map_err(|why| {
@@ -144,6 +142,7 @@ impl Seen {
             server.refusals.note(&caller.key_id, ip, why, now);
             Problem::unauthenticated()
         })?;
+        caller.note_use(now);
         let body =
             String::from_utf8(bytes.to_vec()).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
         Ok(Seen {

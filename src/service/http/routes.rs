@@ -30,6 +30,11 @@ pub async fn answer(server: &Server, seen: &Seen) -> Told {
     let decoded = decoded.ok_or_else(Problem::absent)?;
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let post = seen.method == "POST";
+    let space = &server.service.space;
+    if space.is_low() && !without_room(&seen.method, &parts) {
+        let (free, reserve) = space.free_and_reserve();
+        return Err(Problem::no_room(free, reserve));
+    }
     match parts.as_slice() {
         ["authorize"] if post => authorize(server, seen, false).await,
         ["authorize", "batch"] if post => authorize(server, seen, true).await,
@@ -43,6 +48,19 @@ pub async fn answer(server: &Server, seen: &Seen) -> Told {
         [collection, id] if seen.method == "GET" => get(server, seen, collection, id),
         [collection, rest @ ..] => change(server, seen, collection, rest).await,
         [] => Err(Problem::absent()),
+    }
+}
+
+/// What is done although the disk is nearly full: what takes rights away, and what is only looked at.
+fn without_room(method: &str, parts: &[&str]) -> bool {
+    match (method, parts) {
+        ("GET", ["audit", "key"]) => true,
+        ("GET", ["audit", ..]) => false,
+        ("GET", _) | ("POST", ["credentials:revoke"]) => true,
+        ("POST", ["credentials", _, verb]) => matches!(*verb, "revoke" | "disable"),
+        ("POST", ["users" | "service-accounts" | "agents", _, verb]) => matches!(*verb, "disable" | "leave"),
+        ("DELETE", [collection, _]) => matches!(*collection, "bindings" | "links"),
+        _ => false,
     }
 }
 
@@ -103,6 +121,9 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
     let decided = if batch { decide::batch(&asking, &seen.body)? } else { decide::one(&asking, &seen.body)? };
     if !service.decisions.append_all(&org.uid, decided.entries).await {
         return Err(Problem::unavailable("the decision could not be recorded: nothing is allowed"));
+    }
+    if let Client::Key(client) = &client {
+        client.note_use(seen.now);
     }
     server.counters.decisions.fetch_add(1, Ordering::Relaxed);
     Ok(Answer::json(200, &decided.body))
@@ -208,8 +229,27 @@ fn operation(method: &str, collection: &str, rest: &[&str]) -> Option<(&'static 
     Some((op, id))
 }
 
+/// Does an operation; if it is refused, that is recorded.
 async fn change(server: &Server, seen: &Seen, collection: &str, rest: &[&str]) -> Told {
     let (op, id) = operation(&seen.method, collection, rest).ok_or_else(Problem::absent)?;
+    let verb = match op.rest {
+        "" => "created",
+        "{id}" if op.method == "PATCH" => "updated",
+        "{id}" => "deleted",
+        other => other.trim_start_matches("{id}/").trim_start_matches(':'),
+    };
+    let request = RequestFacts { action: format!("{}.{verb}", op.collection), ..seen.facts.clone() };
+    let told = run(server, seen, op, id, request.clone()).await;
+    if let (Err(problem), Some(org)) = (&told, &seen.caller.org)
+        && problem.status < 500
+    {
+        let service = &server.service;
+        service.refusals.note(&service.decisions, (&seen.caller, org), &request, problem, seen.now).await?;
+    }
+    told
+}
+
+async fn run(server: &Server, seen: &Seen, op: &'static Op, id: String, request: RequestFacts) -> Told {
     let read = fields::read(&seen.body, op.fields)?;
     let input =
         Input { id, fields: read, if_match: seen.if_match, peppers: Arc::clone(&server.service.peppers) };
@@ -222,13 +262,6 @@ async fn change(server: &Server, seen: &Seen, collection: &str, rest: &[&str]) -
         }
         Repeat { key, request: digest.finalize().to_vec() }
     });
-    let verb = match op.rest {
-        "" => "created",
-        "{id}" if op.method == "PATCH" => "updated",
-        "{id}" => "deleted",
-        other => other.trim_start_matches("{id}/").trim_start_matches(':'),
-    };
-    let request = RequestFacts { action: format!("{}.{verb}", op.collection), ..seen.facts.clone() };
     let job = Job {
         org: seen.caller.key.org.clone(),
         caller: Some(seen.caller.clone()),

@@ -74,6 +74,8 @@ pub struct Kept {
 
 /// What can be read.
 pub trait Read {
+    /// What is wrong with the database itself, whatever it holds; none if it is sound.
+    fn damage(&mut self) -> Stored<Option<String>>;
     /// A fact about the whole store.
     fn fact(&mut self, name: &str) -> Stored<Option<String>>;
     /// The uids of all organizations.

@@ -51,6 +51,12 @@ impl Sqlite {
 impl Store for Sqlite {
     fn writer(&self) -> Stored<Box<dyn Write + Send>> {
         let mut db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        if db.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
+            let path = self.path.display();
+            return Err(StoreError::Failed(format!(
+                "{path} can't be written: the file or its disk is read-only"
+            )));
+        }
         db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         db.pragma_update(None, "cell_size_check", true).map_err(failed)?;
         schema::migrate(&mut db)?;
@@ -98,6 +104,12 @@ impl Db {
 }
 
 impl Read for Db {
+    fn damage(&mut self) -> Stored<Option<String>> {
+        let found: String =
+            self.0.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)).map_err(failed)?;
+        Ok(Some(found).filter(|found| found != "ok"))
+    }
+
     fn fact(&mut self, name: &str) -> Stored<Option<String>> {
         let found = self.0.query_row("SELECT value FROM facts WHERE name = ?1", [name], |r| r.get(0));
         found.optional().map_err(failed)
