@@ -23,6 +23,8 @@ pub enum Ty {
     Time,
     /// Seconds.
     Seconds,
+    /// A number of things, or of bytes.
+    Count,
     /// Yes or no.
     Bool,
     /// The path of a place.
@@ -167,6 +169,10 @@ fn value(json: Json<'_>, ty: Ty) -> Result<Value, String> {
             Ok(seconds) if seconds <= 366 * 24 * 3600 => Ok(seconds.into()),
             _ => Err("expected a number of seconds, at most a year".to_owned()),
         },
+        Ty::Count => match serde_json::from_str::<u64>(json.text) {
+            Ok(number) if number <= COUNT_MAX => Ok(number.into()),
+            _ => Err(format!("expected a whole number, 0 to {COUNT_MAX}")),
+        },
         Ty::Bool => match json.text {
             "true" => Ok(true.into()),
             "false" => Ok(false.into()),
@@ -216,6 +222,8 @@ fn value(json: Json<'_>, ty: Ty) -> Result<Value, String> {
     }
 }
 
+/// The largest number that every reader of JSON keeps exact.
+pub const COUNT_MAX: u64 = (1 << 53) - 1;
 /// Names in one list.
 pub const NAMES_MAX: usize = 64;
 /// Keys that one request names.

@@ -11,6 +11,7 @@
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `quotas` | what one organization may have |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -40,6 +41,7 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod quotas;
 mod refusals;
 mod retention;
 mod running;

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::memory::{Memory, OrgState, Unmade};
 use super::object::{Kind, Object};
 use super::problem::Problem;
+use super::quotas::{self, Counts, Made};
 use super::store::{Kept, Stored, Write};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -67,7 +68,15 @@ impl Writer {
         let (jobs, queue) = channel();
         let failed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failed);
-        let work = Work { tx, memory, clock, failed: flag, waiting: VecDeque::new(), noted: Instant::now() };
+        let work = Work {
+            tx,
+            memory,
+            clock,
+            failed: flag,
+            waiting: VecDeque::new(),
+            noted: Instant::now(),
+            counts: Counts::default(),
+        };
         std::thread::Builder::new()
             .name("policyd-writer".to_owned())
             .spawn(move || work.run(&queue))
@@ -97,6 +106,7 @@ struct Work {
     failed: Arc<AtomicBool>,
     waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
     noted: Instant,
+    counts: Counts,
 }
 
 /// What one job of a batch came to.
@@ -105,6 +115,8 @@ struct Ended {
     after: Vec<Object>,
     /// The organization with it.
     next: Option<OrgState>,
+    /// The number of its last record.
+    head: i64,
 }
 
 impl Work {
@@ -172,15 +184,18 @@ impl Work {
             if let Some(next) = end.next.take() {
                 self.memory.swap(next);
             }
+            if let Some(first) = end.after.first() {
+                self.memory.tally.reach(&first.org, end.head, &end.after);
+            }
         }
     }
 
     fn one(&mut self, job: Job) -> Ended {
-        let done = self.attempt(job).and_then(|(reply, after)| {
+        let done = self.attempt(job).and_then(|(reply, after, head)| {
             let next = self.next(&after)?;
-            Ok(Ended { answer: Ok(reply), after, next })
+            Ok(Ended { answer: Ok(reply), after, next, head })
         });
-        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None })
+        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None, head: 0 })
     }
 
     /// The organization as a change leaves it; refused if it can't be made, or takes the meaning from something.
@@ -204,7 +219,7 @@ impl Work {
         }
     }
 
-    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
+    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>, i64), Problem> {
         let drifted =
             || Problem::unavailable("the clock has jumped: nothing is changed until policyd is restarted");
         let at = self.clock.certain().ok_or_else(drifted)?;
@@ -225,7 +240,7 @@ impl Work {
         if let Some(repeat) = &job.repeat
             && let Some(kept) = self.tx.kept(&who, &repeat.key, at - KEPT_MICROS)?
         {
-            return Ok((replay(&kept, repeat)?, Vec::new()));
+            return Ok((replay(&kept, repeat)?, Vec::new(), 0));
         }
         let seq = self.tx.head(&job.org)?.0 + 1;
         let state = self.memory.org(&job.org);
@@ -242,10 +257,11 @@ impl Work {
             denied: None,
         };
         let mut reply = (job.command)(&mut change)?;
+        let org = change.org.clone();
+        let (mut last, mut bytes) = (seq, 0);
         if !change.after.is_empty() {
-            let org = change.org.clone();
-            let mut last = seq;
             for entry in change.records(&request)? {
+                bytes += quotas::bytes(&entry);
                 last = change.tx.append(&org, &entry)?;
             }
             if let Some(fields) = reply.body.as_object_mut() {
@@ -253,6 +269,10 @@ impl Work {
             }
         }
         let after = std::mem::take(&mut change.after);
+        if !after.is_empty() {
+            let made = Made { org: &org, action: &request.action, at, after: &after, bytes };
+            self.counts.hold(self.tx.as_mut(), &self.memory.tally, &made)?;
+        }
         if let Some(repeat) = job.repeat {
             let mut body = reply.body.clone();
             if let (Some((_, _)), Some(fields)) = (&reply.secret, body.as_object_mut()) {
@@ -264,7 +284,7 @@ impl Work {
         if let (Some((field, secret)), Some(fields)) = (&reply.secret, reply.body.as_object_mut()) {
             fields.insert((*field).to_owned(), secret.reveal().into());
         }
-        Ok((reply, after))
+        Ok((reply, after, last))
     }
 
     fn note_uses(&mut self) {

@@ -12,6 +12,7 @@ mod install;
 mod leaving;
 mod places;
 mod policy_sets;
+mod quotas;
 mod reading;
 mod resources;
 mod revoking;
@@ -126,6 +127,7 @@ pub fn operations() -> impl Iterator<Item = &'static Op> {
         revoking::OPS,
         policy_sets::OPS,
         install::OPS,
+        quotas::OPS,
     ]
     .into_iter()
     .flatten()
