@@ -4,9 +4,10 @@
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
+use super::asks::Asks;
 use super::index::{Filing, Leads, token_bit};
 use super::lookup::{Bunch, Level, NONE, Node, Slot};
-use super::node::{Entry, Ref, Step as Part, Token, Tree};
+use super::node::{Token, Tree};
 use super::request::Asking;
 use super::resolved::{Held, PLACES_NEAR, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
@@ -17,18 +18,19 @@ use crate::value::{BoundaryId, Effect, RoleId};
 /// Decides a question.
 #[inline]
 pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
-    if resolved.asker.rare { in_full(resolved) } else { by_rules(resolved) }
+    if resolved.asker.rare { in_full(resolved) } else { by_rules(&Asking::new(resolved, &resolved.asker)) }
 }
 
 /// Decides a question on which nothing bears but the policies' rules and the account's home.
 ///
 /// - Law: says what [`in_full`] says; in steps whose outcome need not be foretold, since it can't be.
-fn by_rules(resolved: &Resolved<'_>) -> Decision {
-    let asking = Asking::new(resolved, &resolved.asker);
-    let mut found = Search::new(&asking, None);
+#[inline(always)]
+pub(super) fn by_rules(asking: &impl Asks) -> Decision {
+    let tree = asking.tree();
+    let mut found = Search::new(asking, None);
     found.policies();
     let (denied, allowed) = (found.deny != NONE, found.allow != NONE);
-    let covered = !resolved.tree.has_scopes || home_covers(&asking);
+    let covered = !tree.has_scopes || asking.home_covers();
     let refused_by = match (denied, allowed, covered) {
         (true, ..) => Some(Step::Rule),
         (false, false, _) => Some(Step::Default),
@@ -37,12 +39,20 @@ fn by_rules(resolved: &Resolved<'_>) -> Decision {
     };
     // Every place has an end, and there is one more for no place, so that looking it up need not be foretold either.
     let place = if denied { found.deny } else { found.allow };
-    let ends = &resolved.tree.ends;
+    let ends = &tree.ends;
     let end = ends[(place as usize).min(ends.len() - 1)];
     let rule = RuleRef { in_key: false, rule: end.rule() };
     let rule = (denied | (allowed & covered)).then_some(rule);
-    let ask = denied & end.asks() && lifts(resolved, Deny { in_key: false, place });
+    let ask = (denied & end.asks() & covered) && allowed_without(asking, place);
     Decision { refused_by, rule, ask }
+}
+
+/// Whether the rules allow without one deny rule.
+#[inline(never)]
+fn allowed_without(asking: &impl Asks, lifted: u32) -> bool {
+    let mut found = Search::new(asking, Some(lifted));
+    found.policies();
+    found.deny == NONE && found.allow != NONE
 }
 
 /// Decides any question.
@@ -224,7 +234,7 @@ impl<'r, 'a> Asked<'r, 'a> {
 
 /// An account that the directory holds has a home, which is the request's scope or above it.
 #[inline(always)]
-fn home_covers(asking: &Asking<'_, '_>) -> bool {
+pub(super) fn home_covers(asking: &Asking<'_, '_>) -> bool {
     let asker = asking.asker;
     // All are compared, wherever the one is: which it is cannot be foretold.
     let near = asking.resolved.path_near.iter().fold(false, |near, scope| near | (*scope == asker.home));
@@ -287,90 +297,9 @@ impl<'r, 'a> Asking<'r, 'a> {
         }
         found.allow()
     }
-
-    /// The lowest place of an entry's rules that matches.
-    #[inline(never)]
-    fn entry(&self, entry: &Entry, lifted: u32) -> Option<u32> {
-        match entry.test {
-            Some(_) if lifted == entry.least => None,
-            Some(test) => (self.answer_once(test.atom) == test.holds).then_some(entry.least),
-            None => self.parts(entry, lifted),
-        }
-    }
-
-    fn parts(&self, entry: &Entry, lifted: u32) -> Option<u32> {
-        let range = match lifted {
-            NONE => entry.start..entry.end,
-            _ => entry.single_start..entry.single_end,
-        };
-        let parts = &self.tree.steps[range.start as usize..range.end as usize];
-        parts.iter().filter(|part| part.place == Part::MERGED || lifted != part.place).find_map(|part| {
-            let leaf = self.walk(part.root);
-            match part.place {
-                Part::MERGED => leaf.place(),
-                place => (leaf != Ref::NO).then_some(place),
-            }
-        })
-    }
 }
 
-/// What of the index matches so far: the lowest deny and the lowest allow, or [`NONE`].
-struct Search<'s, 'r, 'a> {
-    asking: &'s Asking<'r, 'a>,
-    /// A rule to be passed over, or [`NONE`].
-    lifted: u32,
-    deny: u32,
-    allow: u32,
-}
-
-/// Nodes that are looked at together, so that the memory they stand in is fetched together.
-const TOGETHER: usize = 64;
-
-impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
-    #[inline(always)]
-    fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
-        Search { asking, lifted: lifted.unwrap_or(NONE), deny: NONE, allow: NONE }
-    }
-
-    fn deny(&self) -> Option<u32> {
-        Some(self.deny).filter(|place| *place != NONE)
-    }
-
-    fn allow(&self) -> Option<u32> {
-        Some(self.allow).filter(|place| *place != NONE)
-    }
-
-    /// What the policies file under the account, its groups, its kind and anyone.
-    #[inline(always)]
-    fn policies(&mut self) {
-        let (asker, seen) = (self.asking.asker, self.asking.seen);
-        let mut may = asker.nodes.may(seen.labels, seen.place_bits);
-        while may != 0 {
-            self.node(&asker.nodes.get(may.trailing_zeros() as usize));
-            may &= may - 1;
-        }
-        if asker.many {
-            self.more();
-        }
-    }
-
-    /// The nodes that don't stand with the account: first some are looked at, then those followed under which something
-    /// may fit.
-    #[inline(never)]
-    fn more(&mut self) {
-        let (nodes, seen) = (&self.asking.tree.index.lookup.nodes, self.asking.seen);
-        for some in self.asking.resolved.more_nodes(self.asking.asker).chunks(TOGETHER) {
-            let mut may = 0u64;
-            for (n, at) in some.iter().enumerate() {
-                may |= u64::from(nodes[*at as usize].may(seen.labels, seen.place_bits)) << n;
-            }
-            while may != 0 {
-                self.node(&nodes[some[may.trailing_zeros() as usize] as usize]);
-                may &= may - 1;
-            }
-        }
-    }
-
+impl Search<'_, Asking<'_, '_>> {
     /// What is filed in a block.
     fn gate(&mut self, gate: u32) {
         let asking = self.asking;
@@ -392,14 +321,72 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
             }
         }
     }
+}
+
+/// What of the index matches so far: the lowest deny and the lowest allow, or [`NONE`].
+struct Search<'s, A> {
+    asking: &'s A,
+    /// A rule to be passed over, or [`NONE`].
+    lifted: u32,
+    deny: u32,
+    allow: u32,
+}
+
+/// Nodes that are looked at together, so that the memory they stand in is fetched together.
+const TOGETHER: usize = 64;
+
+impl<'s, A: Asks> Search<'s, A> {
+    #[inline(always)]
+    fn new(asking: &'s A, lifted: Option<u32>) -> Self {
+        Search { asking, lifted: lifted.unwrap_or(NONE), deny: NONE, allow: NONE }
+    }
+
+    fn deny(&self) -> Option<u32> {
+        Some(self.deny).filter(|place| *place != NONE)
+    }
+
+    fn allow(&self) -> Option<u32> {
+        Some(self.allow).filter(|place| *place != NONE)
+    }
+
+    /// What the policies file under the account, its groups, its kind and anyone.
+    #[inline(always)]
+    fn policies(&mut self) {
+        let (nodes, seen) = (self.asking.nodes(), self.asking.seen());
+        let mut may = nodes.may(seen.labels, seen.place_bits);
+        while may != 0 {
+            self.node(&nodes.get(may.trailing_zeros() as usize));
+            may &= may - 1;
+        }
+        if !self.asking.more_nodes().is_empty() {
+            self.more();
+        }
+    }
+
+    /// The nodes that don't stand with the account: first some are looked at, then those followed under which something
+    /// may fit.
+    #[inline(never)]
+    fn more(&mut self) {
+        let (nodes, seen) = (&self.asking.tree().index.lookup.nodes, self.asking.seen());
+        for some in self.asking.more_nodes().chunks(TOGETHER) {
+            let mut may = 0u64;
+            for (n, at) in some.iter().enumerate() {
+                may |= u64::from(nodes[*at as usize].may(seen.labels, seen.place_bits)) << n;
+            }
+            while may != 0 {
+                self.node(&nodes[some[may.trailing_zeros() as usize] as usize]);
+                may &= may - 1;
+            }
+        }
+    }
 
     /// What a node leads to.
     #[inline(always)]
     fn node(&mut self, node: &Node) {
-        let mut common = node.common(self.asking.seen.labels);
+        let mut common = node.common(self.asking.seen().labels);
         while common != 0 {
             let bit = common & common.wrapping_neg();
-            self.slot(self.asking.tree.index.lookup.slot(node, bit));
+            self.slot(self.asking.tree().index.lookup.slot(node, bit));
             common ^= bit;
         }
     }
@@ -408,7 +395,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     fn slot(&mut self, slot: &Slot) {
         match slot.filing() {
             Ok(filing) => self.filing(filing),
-            Err((places, bunch)) if places & self.asking.seen.place_bits != 0 => {
+            Err((places, bunch)) if places & self.asking.seen().place_bits != 0 => {
                 self.bunch(bunch, Level::Where);
             }
             Err(_) => {}
@@ -418,14 +405,14 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// Several filings.
     fn bunch(&mut self, bunch: Bunch, level: Level) {
         match bunch.get() {
-            Ok(run) => self.asking.tree.index.filings[run].iter().for_each(|filing| self.filing(filing)),
+            Ok(run) => self.asking.tree().index.filings[run].iter().for_each(|filing| self.filing(filing)),
             Err(split) => self.split(split, level),
         }
     }
 
     /// The children of a split that a request may concern: those for anything, and those by token.
     fn split(&mut self, split: u32, level: Level) {
-        let seen = self.asking.seen;
+        let seen = self.asking.seen();
         match level {
             Level::Where if seen.places[PLACES_NEAR - 1] == NONE => {
                 let [a, b, c, _] = seen.places;
@@ -446,7 +433,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// The children of a split with these labels.
     #[inline]
     fn children(&mut self, split: u32, labels: &[u32], below: Level) {
-        let lookup = &self.asking.tree.index.lookup;
+        let lookup = &self.asking.tree().index.lookup;
         for some in labels.chunks(TOGETHER) {
             let mut may = 0u64;
             for (n, label) in some.iter().enumerate() {
@@ -464,12 +451,12 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     /// A filing, if its head fits.
     #[inline(always)]
     fn filing(&mut self, filing: &Filing) {
-        let seen = self.asking.seen;
+        let seen = self.asking.seen();
         // All places are compared, wherever the one is: which it is cannot be foretold.
         let near = seen.places.iter().fold(false, |near, place| near | (*place == filing.at.0));
         let here = near | (filing.at == Token::ANY);
         let may = here | (seen.places[PLACES_NEAR - 1] != NONE);
-        let fits = may & filing.filed.covers(seen.pair, &self.asking.tree.shapes);
+        let fits = may & filing.filed.covers(seen.pair, &self.asking.tree().shapes);
         if fits && ((here & (filing.what == Token::ANY)) || self.fits_far(filing)) {
             self.matched(filing);
         }
@@ -489,7 +476,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
         let place = match filing.then.leads() {
             Leads::Rule(place) => place,
             Leads::Entry(number) => {
-                let quick = &self.asking.tree.quick[number as usize];
+                let quick = &self.asking.tree().quick[number as usize];
                 // What is denied needs no rule that allows.
                 let best = if denies | (self.deny != NONE) { self.deny } else { self.allow };
                 if quick.least >= best || (!denies && self.deny != NONE) {
@@ -499,7 +486,7 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
                     Some(true) => quick.least,
                     Some(false) => return,
                     None => {
-                        let entry = &self.asking.tree.entries[number as usize];
+                        let entry = &self.asking.tree().entries[number as usize];
                         self.asking.entry(entry, self.lifted).unwrap_or(NONE)
                     }
                 }

@@ -60,16 +60,25 @@ pub(super) struct Near {
 pub(super) const NODES_NEAR: usize = 8;
 
 impl Near {
+    const NOTHING: [u32; NODES_NEAR] = [0; NODES_NEAR];
+    /// No nodes.
+    pub(super) const EMPTY: Near =
+        Near { labels: [Self::NOTHING; 2], places: Self::NOTHING, first: Self::NOTHING };
+
     /// These nodes; those that there is no room for are left out.
     pub(super) fn of(nodes: impl Iterator<Item = Node>) -> Near {
-        let none = [0; NODES_NEAR];
-        let mut near = Near { labels: [none; 2], places: none, first: none };
-        for (n, node) in nodes.enumerate().take(NODES_NEAR) {
-            near.labels[0][n] = node.labels as u32;
-            near.labels[1][n] = (node.labels >> 32) as u32;
-            (near.places[n], near.first[n]) = (node.places, node.first);
-        }
+        let mut near = Near::EMPTY;
+        nodes.zip(0..NODES_NEAR).for_each(|(node, n)| near.put(n, &node));
         near
+    }
+
+    /// Puts a node at a place that is free.
+    #[inline(always)]
+    pub(super) fn put(&mut self, n: usize, node: &Node) {
+        let n = n % NODES_NEAR;
+        self.labels[0][n] = node.labels as u32;
+        self.labels[1][n] = (node.labels >> 32) as u32;
+        (self.places[n], self.first[n]) = (node.places, node.first);
     }
 
     /// For which of them [`Node::may`] holds, by bits.

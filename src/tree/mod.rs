@@ -4,11 +4,15 @@
 //! over shared tests. [`decide`] asks it one question; its cost follows what the question holds, never how many rules
 //! there are. Statistics ([`stats`]), files ([`file`]) and other readings ([`view`]) start from the same artifact.
 
+mod asks;
 mod atom;
 mod decide;
 mod diagram;
+mod door;
 pub mod file;
+mod given;
 mod heads;
+mod heard;
 mod index;
 mod link;
 mod lookup;
@@ -23,6 +27,7 @@ mod term;
 mod validate;
 pub mod view;
 
+pub use door::{Door, Hearing};
 pub use link::Link;
 pub use lower::{TreeLimit, lower};
 pub use node::{RuleText, Tree};

@@ -9,6 +9,7 @@ use super::index::{Index, Shape};
 use super::quick::Quick;
 use super::term::Slots;
 use crate::check::program::{Home, Vocabulary};
+use crate::request::same;
 use crate::source::Span;
 use crate::value::{ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId, hash_name};
 use serde::{Deserialize, Serialize};
@@ -309,7 +310,7 @@ impl Symbols {
             }
             if own == print {
                 let name = &self.names[number as usize];
-                if name.kind == kind && name.id == id {
+                if name.kind == kind && same(&name.id, id) {
                     return Some(number);
                 }
             }

@@ -20,17 +20,17 @@ pub(super) struct Quick {
     /// The lowest place of its rules.
     pub(super) least: u32,
     /// What the test must say.
-    holds: bool,
+    pub(super) holds: bool,
     /// Whether what it looks at must exist besides: an entity must be known.
-    exists: bool,
+    pub(super) exists: bool,
     /// What it looks at.
-    of: Plain,
-    test: Test,
+    pub(super) of: Plain,
+    pub(super) test: Test,
 }
 
 /// What is asked of a value.
 #[derive(Clone, Debug)]
-enum Test {
+pub(super) enum Test {
     /// It is true.
     True,
     /// This is its order to a literal.

@@ -161,7 +161,8 @@ pub struct Resolved<'a> {
 }
 
 /// The nodes of the account that asks fill the second and the third line.
-const _: () = assert!(offset_of!(Resolved, asker) + offset_of!(Asker, nodes) == 64 && size_of::<Near>() == 128);
+const _: () =
+    assert!(offset_of!(Resolved, asker) + offset_of!(Asker, nodes) == 64 && size_of::<Near>() == 128);
 
 impl<'a> Resolved<'a> {
     /// Looks up what a question names. `link` must have been made for this tree and directory.

@@ -95,7 +95,7 @@ impl Slots {
     }
 
     #[inline]
-    fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
+    pub(super) fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
         let slots = self.of_kind.get(kind.index())?;
         let (_, slot, who) = match slots.len() {
             0..=8 => slots.iter().find(|(own, ..)| *own == name)?,
