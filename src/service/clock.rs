@@ -57,10 +57,18 @@ impl Clock {
         self.drifted.load(Ordering::Acquire)
     }
 
-    fn watch(&self, wall: i64) {
+    /// How far the wall clock is ahead of the monotonic one, in microseconds.
+    pub fn apart(&self) -> i64 {
+        self.ahead(wall())
+    }
+
+    fn ahead(&self, wall: i64) -> i64 {
         let (at, then) = self.started;
-        let expected = then.saturating_add(i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX));
-        if (wall - expected).abs() > DRIFT_MICROS_MAX {
+        wall - then.saturating_add(i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn watch(&self, wall: i64) {
+        if self.ahead(wall).abs() > DRIFT_MICROS_MAX {
             self.drifted.store(true, Ordering::Release);
         }
     }

@@ -9,6 +9,7 @@ use super::build::{Built, Living, Meaningless, build};
 use super::object::{Kind, Object};
 use super::pepper::TokenMac;
 use super::prelude;
+use super::quotas::Tally;
 use super::store::{Read, StoreError, Stored};
 use crate::{Cidr, Directory, KeyPolicy, PolicySet, TextFile, parse_cidr};
 use std::collections::{HashMap, HashSet};
@@ -199,6 +200,8 @@ impl From<StoreError> for Unmade {
 #[derive(Debug, Default)]
 pub struct Memory {
     held: RwLock<Held>,
+    /// How far it is, and what organizations may have.
+    pub tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -219,6 +222,7 @@ impl Memory {
             if !org.is_empty() {
                 memory.refresh(read, org, now)?;
             }
+            memory.tally.begin(read, org).map_err(failed)?;
             let mut keys = Vec::new();
             read.each(org, &[Kind::Credential], &mut |key| keys.push(key)).map_err(failed)?;
             keys.iter().for_each(|key| memory.set_key(key));
@@ -299,6 +303,11 @@ impl Memory {
     pub fn keys(&self) -> Vec<Arc<Key>> {
         let held = self.held.read().expect("memory: nobody panics while writing");
         held.keys.values().cloned().collect()
+    }
+
+    /// How many key ids there are.
+    pub fn key_count(&self) -> usize {
+        self.held.read().expect("memory: nobody panics while writing").keys.len()
     }
 
     /// An organization as it is now.

@@ -5,12 +5,14 @@
 //! | `secret` `token` `pepper` `clock` | credentials as texts and codes; the time that counts |
 //! | `object` `store/` | what is kept, and where: one shape for everything, one interface for databases |
 //! | `prelude` `build` `memory` | the shipped policies; what is stored as the engine's directory; what decisions read |
-//! | `authn` `guard` `holding` | who calls, what it may do, and that nobody grants what he doesn't hold |
+//! | `authn` `guard` | who calls, and what it may do |
+//! | `holding` `lifting` `lockout` | nobody grants what he doesn't hold, by giving or by taking away, or shuts everyone out |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `quotas` | what one organization may have |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
 //!
@@ -33,6 +35,8 @@ mod holding;
 mod http;
 mod init;
 mod journal;
+mod lifting;
+mod lockout;
 mod log_reading;
 mod memory;
 mod object;
@@ -40,6 +44,7 @@ mod openapi;
 mod pepper;
 mod prelude;
 mod problem;
+mod quotas;
 mod refusals;
 mod retention;
 mod running;

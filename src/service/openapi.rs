@@ -5,7 +5,7 @@
 //! Law:   a route or field that is not in the tables is neither served nor documented.
 
 use super::api::{self, Op};
-use super::fields::{Field, KEYS_MAX, NAMES_MAX, Ty};
+use super::fields::{COUNT_MAX, Field, KEYS_MAX, NAMES_MAX, Ty};
 use super::object::Kind;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,7 @@ fn schema(ty: Ty) -> Value {
         Ty::Text(max) => json!({ "type": "string", "maxLength": max }),
         Ty::Time => json!({ "type": "string", "format": "date-time" }),
         Ty::Seconds => json!({ "type": "integer", "minimum": 0 }),
+        Ty::Count => json!({ "type": ["integer", "null"], "minimum": 0, "maximum": COUNT_MAX }),
         Ty::Bool => json!({ "type": "boolean" }),
         Ty::Place => json!({ "type": "string", "pattern": "^[a-z0-9-]+(/[a-z0-9-]+){0,2}$" }),
         Ty::Ref(kinds) => reference(kinds.iter().map(|k| k.wire()).collect()),
@@ -53,22 +54,40 @@ fn body(fields: &[Field]) -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
 }
 
-fn answers(good: &str, meaning: &str) -> Value {
-    let problem = || json!({ "$ref": "#/components/responses/Problem" });
-    json!({
+/// What any route may answer instead.
+const ALWAYS: &[&str] = &["400", "401", "404", "412", "429", "503"];
+/// What a route that changes something may answer, too.
+const CHANGING: &[&str] = &["403", "408", "409", "413", "422", "507"];
+/// What one with a body may, that changes nothing.
+const ASKING: &[&str] = &["403", "408", "413", "422", "507"];
+
+fn answers(good: &str, meaning: &str, also: &[&str]) -> Value {
+    let mut all = json!({
         good: { "description": meaning, "content": { "application/json": { "schema": { "type": "object" } } } },
-        "default": problem(),
-    })
+        "default": { "$ref": "#/components/responses/Problem" },
+    });
+    for status in ALWAYS.iter().chain(also) {
+        let name = if *status == "429" { "TooMany" } else { "Problem" };
+        all[*status] = json!({ "$ref": format!("#/components/responses/{name}") });
+    }
+    all
+}
+
+fn at_least() -> Value {
+    json!({ "$ref": "#/components/parameters/AtLeast" })
+}
+
+fn header(name: &str, required: bool, doc: &str) -> Value {
+    json!({ "name": name, "in": "header", "required": required, "schema": { "type": "string" }, "description": doc })
 }
 
 fn operation(op: &Op) -> Value {
-    let mut parameters = Vec::new();
+    let mut parameters = vec![at_least()];
     if op.rest.starts_with("{id}") {
         parameters
             .push(json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" },
             "description": "its id or uid" }));
     }
-    let header = |name: &str, required: bool, doc: &str| json!({ "name": name, "in": "header", "required": required, "schema": { "type": "string" }, "description": doc });
     if op.conditional {
         parameters.push(header("If-Match", true, "the ETag of what was read"));
     }
@@ -79,12 +98,14 @@ fn operation(op: &Op) -> Value {
     ));
     let good = if op.method == "POST" && op.rest.is_empty() { "201" } else { "200" };
     let mut made = json!({
-        "summary": op.summary, "parameters": parameters, "responses": answers(good, op.summary),
+        "summary": op.summary, "parameters": parameters, "responses": answers(good, op.summary, CHANGING),
         "operationId": operation_id(op),
     });
     if !op.fields.is_empty() {
-        made["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": body(op.fields) } } });
+        made["requestBody"] = json!({ "required": op.fields.iter().any(|f| f.required), "content": { "application/json": { "schema": body(op.fields) } } });
+    }
+    if op.conditional {
+        made["responses"]["428"] = json!({ "$ref": "#/components/responses/Problem" });
     }
     made
 }
@@ -117,6 +138,7 @@ pub const OTHERS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/policy-sets/{id}/test", "Runs the tests of a version"),
     ("POST", "/v1/policy-sets/{id}/diff", "Says which stored grants would gain or lose meaning"),
     ("GET", "/v1/me", "Says who the caller is"),
+    ("GET", "/v1/quotas", "Says what the organization may have, and what it has"),
     ("GET", "/v1/openapi.json", "This document"),
     ("GET", "/v1/audit/changes", "Searches the log of changes"),
     ("GET", "/v1/audit/decisions", "Searches the log of decisions"),
@@ -143,28 +165,54 @@ pub fn document() -> Value {
         add(
             one,
             "GET",
-            json!({ "summary": "Reads one", "parameters": [id], "responses": answers("200", "it") }),
+            json!({ "summary": "Reads one", "parameters": [id, at_least()], "responses": answers("200", "it", &[]) }),
         );
         let query = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
-        let parameters = [query("limit"), query("cursor"), query("below")];
+        let mut limit = query("limit");
+        limit["schema"] = json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 });
+        let parameters = [limit, query("cursor"), query("below"), at_least()];
         add(
             all,
             "GET",
-            json!({ "summary": "Lists", "parameters": parameters, "responses": answers("200", "a page") }),
+            json!({ "summary": "Lists", "parameters": parameters, "responses": answers("200", "a page", &[]) }),
         );
     }
     for (method, path, summary) in OTHERS {
-        let mut what = json!({ "summary": summary, "responses": answers("200", summary) });
+        let also: &[&str] = if *method == "POST" { ASKING } else { &["403", "507"] };
+        let mut parameters = vec![at_least()];
         if path.contains("{id}") {
-            what["parameters"] =
-                json!([{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }]);
+            parameters.push(
+                json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }),
+            );
         }
+        if path.starts_with("/v1/authorize") {
+            parameters.push(header(
+                "Policyd-Client-Key",
+                false,
+                "the key that the caller's client presented",
+            ));
+            parameters.push(header("Policyd-Client-Ip", false, "the address that it came from"));
+        }
+        let mut what = json!({ "summary": summary, "responses": answers("200", summary, also) });
+        what["parameters"] = parameters.into();
         if *method == "POST" && !path.contains("{id}") {
             what["requestBody"] =
                 json!({ "content": { "application/json": { "schema": { "type": "object" } } } });
         }
         add((*path).to_owned(), method, what);
     }
+    let problem = json!({
+        "type": "object", "required": ["type", "title", "status", "detail", "request"],
+        "properties": {
+            "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" },
+            "detail": { "type": "string" }, "request": { "type": "string" },
+            "field": { "type": "string", "description": "what of the request doesn't fit" },
+            "retry_after": { "type": "integer", "description": "seconds after which it is worth asking again" },
+            "quota": { "type": "string" }, "limit": { "type": "integer" },
+        },
+    });
+    let content =
+        json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
     json!({
         "openapi": "3.1.0",
         "info": { "title": "policyd", "version": env!("CARGO_PKG_VERSION"),
@@ -173,9 +221,19 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
-            "responses": { "Problem": { "description": "RFC 9457 problem details", "content": {
-                "application/problem+json": { "schema": { "type": "object",
-                    "required": ["type", "title", "status", "detail", "request"] } } } } },
+            "parameters": { "AtLeast": header(
+                "Policyd-At-Least",
+                false,
+                "a revision that a write answered: the request waits up to 2 seconds for it, then is 412",
+            ) },
+            "schemas": { "Problem": problem },
+            "responses": {
+                "Problem": { "description": "RFC 9457 problem details", "content": content },
+                "TooMany": {
+                    "description": "a limit of rate, or a quota of a day, is used up", "content": content,
+                    "headers": { "Retry-After": { "description": "seconds", "schema": { "type": "integer" } } },
+                },
+            },
         },
     })
 }

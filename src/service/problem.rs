@@ -88,6 +88,52 @@ impl Problem {
         Problem::new(413, "too-large", "too large", detail)
     }
 
+    /// 429: more than may be asked for in this time.
+    pub fn too_fast(who: &str, rate: u32, wait: u64) -> Problem {
+        let detail =
+            format!("this {who} may use {rate} units of work a second: wait {wait} s, then ask less often");
+        Problem::new(429, "too-fast", "too many requests", detail).after(wait)
+    }
+
+    /// 409: the organization has as many as it may.
+    pub fn quota(quota: &'static str, limit: u64) -> Problem {
+        let detail = format!(
+            "the organization has all of its quota `{quota}`, {limit}: delete what isn't needed, or ask whoever runs the installation for more"
+        );
+        let mut problem = Problem::new(409, "quota", "a quota is used up", detail);
+        problem.more.extend([("quota", quota.into()), ("limit", limit.into())]);
+        problem
+    }
+
+    /// 429: the organization has written as much as it may in one day.
+    pub fn day_is_full(quota: &'static str, limit: u64, wait: u64) -> Problem {
+        let detail = format!(
+            "the organization has used up its quota `{quota}`, {limit}, until midnight UTC: whoever runs the installation can raise it"
+        );
+        let mut problem = Problem::new(429, "quota", "a quota is used up", detail).after(wait);
+        problem.more.extend([("quota", quota.into()), ("limit", limit.into())]);
+        problem
+    }
+
+    /// 412: the caller knows of a change that this server doesn't have.
+    pub fn behind(wanted: i64, reached: i64) -> Problem {
+        let detail = format!(
+            "this server is at revision {reached} of the organization, not at {wanted} yet: ask again, or ask another"
+        );
+        Problem::new(412, "behind", "that revision isn't here", detail).after(1)
+    }
+
+    /// Says after how many seconds it is worth asking again.
+    fn after(mut self, seconds: u64) -> Problem {
+        self.more.push(("retry_after", seconds.into()));
+        self
+    }
+
+    /// After how many seconds it is worth asking again.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.more.iter().find(|(name, _)| *name == "retry_after").and_then(|(_, seconds)| seconds.as_u64())
+    }
+
     /// 507: the disk is nearly full.
     pub fn no_room(free: u64, reserve: u64) -> Problem {
         let detail = format!(

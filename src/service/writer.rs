@@ -9,11 +9,13 @@
 use super::authn::{Caller, live};
 use super::change::{Change, Reply, RequestFacts};
 use super::clock::Clock;
+use super::lockout::{self, Keepers};
 use super::memory::{Memory, OrgState, Unmade};
 use super::object::{Kind, Object};
 use super::problem::Problem;
+use super::quotas::{self, Counts, Made};
 use super::store::{Kept, Stored, Write};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -67,7 +69,16 @@ impl Writer {
         let (jobs, queue) = channel();
         let failed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failed);
-        let work = Work { tx, memory, clock, failed: flag, waiting: VecDeque::new(), noted: Instant::now() };
+        let work = Work {
+            tx,
+            memory,
+            clock,
+            failed: flag,
+            waiting: VecDeque::new(),
+            noted: Instant::now(),
+            keepers: HashMap::new(),
+            counts: Counts::default(),
+        };
         std::thread::Builder::new()
             .name("policyd-writer".to_owned())
             .spawn(move || work.run(&queue))
@@ -97,6 +108,9 @@ struct Work {
     failed: Arc<AtomicBool>,
     waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
     noted: Instant,
+    /// Who could undo what is changed, by organization.
+    keepers: HashMap<String, Vec<String>>,
+    counts: Counts,
 }
 
 /// What one job of a batch came to.
@@ -105,6 +119,8 @@ struct Ended {
     after: Vec<Object>,
     /// The organization with it.
     next: Option<OrgState>,
+    /// The number of its last record.
+    head: i64,
 }
 
 impl Work {
@@ -172,15 +188,18 @@ impl Work {
             if let Some(next) = end.next.take() {
                 self.memory.swap(next);
             }
+            if let Some(first) = end.after.first() {
+                self.memory.tally.reach(&first.org, end.head, &end.after);
+            }
         }
     }
 
     fn one(&mut self, job: Job) -> Ended {
-        let done = self.attempt(job).and_then(|(reply, after)| {
+        let done = self.attempt(job).and_then(|(reply, after, head)| {
             let next = self.next(&after)?;
-            Ok(Ended { answer: Ok(reply), after, next })
+            Ok(Ended { answer: Ok(reply), after, next, head })
         });
-        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None })
+        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None, head: 0 })
     }
 
     /// The organization as a change leaves it; refused if it can't be made, or takes the meaning from something.
@@ -200,11 +219,29 @@ impl Work {
                 Err(Problem::unfit(what))
             }
             Some(lost) => Err(Problem::field(lost.field.clone(), lost.why.clone())),
-            None => Ok(next),
+            None => {
+                if let (Some(before), Some(next)) = (&before, &next) {
+                    self.still_kept(before, next)?;
+                    let on_place =
+                        |o: &&Object| o.kind == Kind::Attachment && o.deleted.is_none() && o.scope != next.id;
+                    let placed = |o: &&Object| o.reference("to").is_some_and(|(_, path)| path == o.scope);
+                    for attachment in after.iter().filter(on_place).filter(placed) {
+                        lockout::attached(next, &attachment.scope, self.clock.now())?;
+                    }
+                }
+                Ok(next)
+            }
         }
     }
 
-    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>), Problem> {
+    /// Refuses what would leave nobody who could undo it.
+    fn still_kept(&mut self, before: &OrgState, next: &OrgState) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let who = self.keepers.entry(before.uid.clone()).or_default();
+        Keepers::change(before, next, who, now)
+    }
+
+    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>, i64), Problem> {
         let drifted =
             || Problem::unavailable("the clock has jumped: nothing is changed until policyd is restarted");
         let at = self.clock.certain().ok_or_else(drifted)?;
@@ -225,7 +262,7 @@ impl Work {
         if let Some(repeat) = &job.repeat
             && let Some(kept) = self.tx.kept(&who, &repeat.key, at - KEPT_MICROS)?
         {
-            return Ok((replay(&kept, repeat)?, Vec::new()));
+            return Ok((replay(&kept, repeat)?, Vec::new(), 0));
         }
         let seq = self.tx.head(&job.org)?.0 + 1;
         let state = self.memory.org(&job.org);
@@ -242,10 +279,11 @@ impl Work {
             denied: None,
         };
         let mut reply = (job.command)(&mut change)?;
+        let org = change.org.clone();
+        let (mut last, mut bytes) = (seq, 0);
         if !change.after.is_empty() {
-            let org = change.org.clone();
-            let mut last = seq;
             for entry in change.records(&request)? {
+                bytes += quotas::bytes(&entry);
                 last = change.tx.append(&org, &entry)?;
             }
             if let Some(fields) = reply.body.as_object_mut() {
@@ -253,6 +291,10 @@ impl Work {
             }
         }
         let after = std::mem::take(&mut change.after);
+        if !after.is_empty() {
+            let made = Made { org: &org, action: &request.action, at, after: &after, bytes };
+            self.counts.hold(self.tx.as_mut(), &self.memory.tally, &made)?;
+        }
         if let Some(repeat) = job.repeat {
             let mut body = reply.body.clone();
             if let (Some((_, _)), Some(fields)) = (&reply.secret, body.as_object_mut()) {
@@ -264,7 +306,7 @@ impl Work {
         if let (Some((field, secret)), Some(fields)) = (&reply.secret, reply.body.as_object_mut()) {
             fields.insert((*field).to_owned(), secret.reveal().into());
         }
-        Ok((reply, after))
+        Ok((reply, after, last))
     }
 
     fn note_uses(&mut self) {

@@ -160,8 +160,21 @@ fn the_openapi_document_is_true() {
             } else {
                 assert_ne!(told.status, 404, "{method} {path}: {}", told.body);
             }
+            // What it may answer is written down, and what is pointed at is there.
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.contains_key(&told.status.to_string()), "{method} {path}: {}", told.status);
+            for wanted in ["401", "404", "412", "429", "503"] {
+                assert!(answers.contains_key(wanted), "{method} {path}: {wanted}");
+            }
+            let conditional = operation["parameters"].to_string().contains("If-Match");
+            assert_eq!(conditional, answers.contains_key("428"), "{method} {path}");
             tried += 1;
         }
+    }
+    let text = document.to_string();
+    for part in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = part.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
     assert!(tried > 70, "{tried} operations");
     // And what isn't in it isn't served.
@@ -173,6 +186,56 @@ fn the_openapi_document_is_true() {
     ] {
         assert_eq!(world.ask(&world.admin, method, path, &json!({})).status, 404, "{method} {path}");
     }
+}
+
+#[test]
+fn a_request_can_ask_for_a_service_that_has_a_change() {
+    let world = World::furnished();
+    let told = world.done("POST", "/v1/users", &json!({ "id": "zoe" }));
+    let revision = told["revision"].as_i64().expect("every write answers its revision");
+    let ask = |at_least: &str| {
+        let headers = [("policyd-at-least", at_least)];
+        world.ask_with(&world.admin, "GET", "/v1/users/zoe", &headers, &Value::Null)
+    };
+    assert_eq!(ask(&revision.to_string()).status, 200);
+    assert_eq!(ask("soon").status, 400);
+    let told = ask(&(revision + 1).to_string());
+    assert_eq!((told.status, told.body["type"].as_str()), (412, Some("urn:policyd:problem:behind")));
+    assert!(told.headers.iter().any(|(n, _)| n == "retry-after"), "{:?}", told.headers);
+    // Who asks a little early waits, and then sees it. Keys count as well as the directory.
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| ask(&(revision + 1).to_string()).status);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let minted =
+            world.done("POST", "/v1/credentials", &json!({ "account": { "kind": "user", "id": "zoe" } }));
+        assert_eq!(minted["revision"].as_i64(), Some(revision + 1));
+        assert_eq!(waiting.join().expect("an answer"), 200);
+    });
+    let (code, said) = world.command(&["users", "get", "zoe", "--at-least", "999999"]);
+    assert!(code == 1 && said.contains("revision"), "{said}");
+}
+
+#[test]
+fn lists_have_fifty_unless_told_and_never_more_than_five_hundred() {
+    let world = World::furnished();
+    for n in 0..60 {
+        world.done("POST", "/v1/groups", &json!({ "id": format!("g{n}") }));
+    }
+    let page = |query: &str| world.ask(&world.admin, "GET", &format!("/v1/groups{query}"), &Value::Null);
+    let first = page("");
+    assert_eq!(first.body["items"].as_array().map(Vec::len), Some(50));
+    let cursor = first.body["next"].as_str().expect("more").to_owned();
+    assert_eq!(page(&format!("?cursor={cursor}")).body["items"].as_array().map(Vec::len), Some(10));
+    assert_eq!(page("?limit=500").body["items"].as_array().map(Vec::len), Some(60));
+    for limit in ["0", "501", "-1", "many"] {
+        assert_eq!(page(&format!("?limit={limit}")).status, 400, "{limit}");
+    }
+    // A cursor of one list is none of another, and none for another key of the same person.
+    let other = world.ask(&world.admin, "GET", &format!("/v1/users?cursor={cursor}"), &Value::Null);
+    assert_eq!(other.status, 400);
+    let second = world.key("user", "ada");
+    let told = world.ask(&second, "GET", &format!("/v1/groups?cursor={cursor}"), &Value::Null);
+    assert_eq!(told.status, 400);
 }
 
 #[test]

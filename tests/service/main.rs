@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `world.rs` | starting, stopping and killing a service; asking it |
 //! | `attacks.rs` | one test for each way in that must not be one |
+//! | `client.rs` | the client as a person has it |
 //! | `edges.rs` | nobody grants what he doesn't hold: each edge that carries rights |
+//! | `every_route.rs` | what is there and what isn't look alike, on each route |
 //! | `found_a.rs` | what a review found in the state, in authentication and in what is stored, a test each |
 //! | `found_b.rs` | what a review found: headers, ceilings, roles of ours, keys in bulk, secrets |
+//! | `detours.rs` | ways around the edges: what is deleted, made again, minted, named or said of oneself |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `faults.rs` | disks that are full, read-only or broken, flipped bytes, a clock that jumps |
@@ -14,13 +17,17 @@
 //! | `kept.rs` | retention of decisions, the reserve on the disk |
 //! | `recorded.rs` | what leaves a record, and what a record never says in plain |
 //! | `limits.rs` | what one client or tenant may use up, and changes that are large |
+//! | `quotas.rs` | one tenant can't fill what all share |
 //! | `law.rs` | the law of escalation, held by a second model |
 
 #![cfg(feature = "server")]
 
 mod attacks;
+mod client;
+mod detours;
 mod durable;
 mod edges;
+mod every_route;
 mod faults;
 mod found_a;
 mod found_b;
@@ -29,5 +36,6 @@ mod interface;
 mod kept;
 mod law;
 mod limits;
+mod quotas;
 mod recorded;
 mod world;

@@ -1,10 +1,11 @@
 //! The client: one request to the service, and asking for a decision.
 //!
-//! In:    where the service is, a key from the environment or a file.
+//! In:    where the service is, a key from a file or the environment, or a profile that names both.
 //! Out:   the answer, as JSON.
 //! Law:   a key is never an argument, and goes unencrypted to this machine alone.
 
-use super::{Done, Failure, show};
+use super::{Done, Failure, profiles, show};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -14,6 +15,7 @@ pub struct Client {
     address: String,
     key: String,
     agent: ureq::Agent,
+    at_least: Option<u64>,
 }
 
 /// What came back.
@@ -27,7 +29,7 @@ pub struct Answered {
 impl Client {
     /// From arguments and environment.
     pub fn of(matches: &ArgMatches) -> Result<Client, Failure> {
-        let address = matches.get_one::<String>("address").cloned().unwrap_or_default();
+        let (address, key) = place(matches)?;
         let address = address.trim_end_matches('/').to_owned();
         let host = address.strip_prefix("http://").ok_or_else(|| {
             Failure::usage("the address begins with http://; for another machine run a TLS tunnel to it")
@@ -38,20 +40,18 @@ impl Client {
                 "the key would go to another machine unencrypted: run a TLS tunnel, and give its local end";
             return Err(Failure::usage(say));
         }
-        let key = match (matches.get_one::<String>("key-file"), std::env::var("POLICYD_KEY")) {
-            (Some(path), _) => std::fs::read_to_string(path)
-                .map_err(|e| Failure::usage(format!("can't read the key file {path}: {e}")))?,
-            (None, Ok(key)) => key,
-            (None, Err(_)) => {
-                return Err(Failure::usage("no key: set POLICYD_KEY_FILE (or --key-file) or POLICYD_KEY"));
-            }
+        let key = match key {
+            Key::File(path) => std::fs::read_to_string(&path)
+                .map_err(|e| Failure::usage(format!("can't read the key file {}: {e}", named(&path))))?,
+            Key::Text(key) => key,
         };
+        let at_least = matches.get_one::<u64>("at-least").copied();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(120)))
             .max_redirects(0)
             .proxy(None);
-        Ok(Client { address, key: key.trim().to_owned(), agent: config.build().into() })
+        Ok(Client { address, key: key.trim().to_owned(), agent: config.build().into(), at_least })
     }
 
     /// Sends a request; an answer that is a refusal is a failure with the problem in words.
@@ -83,6 +83,9 @@ impl Client {
             .uri(&url)
             .header("authorization", format!("Bearer {}", self.key))
             .header("content-type", "application/json");
+        if let Some(revision) = self.at_least {
+            request = request.header("policyd-at-least", revision);
+        }
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -99,6 +102,50 @@ impl Client {
     /// Reads one thing.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
         Ok(self.send("GET", path, &[], None)?.body)
+    }
+}
+
+/// A key, or where it is.
+enum Key {
+    File(String),
+    Text(String),
+}
+
+/// Where the service is if nothing says otherwise.
+const ADDRESS: &str = "http://127.0.0.1:7621";
+
+/// Address and key: from arguments, from the profile asked for, from the environment, from the profile that is there.
+fn place(matches: &ArgMatches) -> Result<(String, Key), Failure> {
+    let profile = profiles::chosen(matches)?;
+    let from = |name: &str, source: ValueSource| {
+        let given = matches.get_one::<String>(name).filter(|_| matches.value_source(name) == Some(source));
+        given.cloned()
+    };
+    let asked_for = matches.value_source("profile") == Some(ValueSource::CommandLine);
+    let (argument, environment) = (ValueSource::CommandLine, ValueSource::EnvVariable);
+    let early = |own: &Option<String>| own.clone().filter(|_| asked_for);
+    let address = from("address", argument).or(early(&profile.address)).or(from("address", environment));
+    let address = address.or_else(|| profile.address.clone()).unwrap_or_else(|| ADDRESS.to_owned());
+    // A key goes where it belongs, not where another profile or the environment points.
+    let own_key = profile.key_file.filter(|_| profile.address.as_deref().unwrap_or(ADDRESS) == address);
+    let early = from("key-file", argument).or(own_key.clone().filter(|_| asked_for));
+    let key = early.or(from("key-file", environment)).map(Key::File);
+    let key = key.or_else(|| std::env::var("POLICYD_KEY").ok().map(Key::Text)).or(own_key.map(Key::File));
+    let none = || {
+        Failure::usage(
+            "no key for this address: give --key-file or set POLICYD_KEY_FILE, or remember both with `policyd profiles set default --address … --key-file …`",
+        )
+    };
+    Ok((address, key.ok_or_else(none)?))
+}
+
+/// The path of a key file; not if somebody gave the key itself.
+fn named(path: &str) -> String {
+    match crate::service::token::key_id(path) {
+        Some(_) => {
+            "(that is a key, not a file: revoke it, it may stand in the history of your shell)".to_owned()
+        }
+        None => crate::visible(path).into_owned(),
     }
 }
 

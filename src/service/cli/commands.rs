@@ -40,6 +40,9 @@ fn argument(field: &'static Field) -> Arg {
         Ty::Ref(_) | Ty::ResourceRef => arg.value_name("KIND/ID"),
         Ty::Time => arg.value_name("TIME"),
         Ty::Seconds => arg.value_name("SECONDS"),
+        Ty::Count => {
+            arg.value_name("NUMBER").help(format!("How many {}; `default` for what is usual", field.doc))
+        }
         Ty::Place => arg.value_name("PATH"),
         Ty::Attributes => arg.value_name("JSON"),
         Ty::Word(words) => arg.value_parser(words.to_vec()),
@@ -51,47 +54,63 @@ fn argument(field: &'static Field) -> Arg {
 /// A command for each collection.
 pub fn all() -> Vec<Command> {
     let listed = Kind::ALL.iter().filter(|k| !matches!(k, Kind::PolicySet));
-    let mut commands: Vec<Command> = Vec::new();
-    for kind in listed {
-        let mut command =
-            Command::new(kind.collection())
-                .about(format!("Work with {}", kind.collection().replace('-', " ")))
-                .subcommand_required(true)
-                .subcommand(
-                    Command::new("get")
-                        .about("Read one")
-                        .arg(Arg::new("which").required(true).help("Its id or uid")),
-                )
-                .subcommand(Command::new("list").about("List").arg(
-                    Arg::new("where").long("where").value_name("FIELD=VALUE").action(ArgAction::Append).help(
-                        "Only those with this value in this field; `below=PATH` for a place and all in it",
-                    ),
-                ));
-        for op in api::operations().filter(|op| op.collection == kind.collection()) {
-            let mut sub = Command::new(verb(op)).about(op.summary);
-            if op.rest.starts_with("{id}") {
-                sub = sub.arg(Arg::new("which").required(true).help("Its id or uid"));
-            }
-            if op.fields.iter().any(|f| f.name == "account") && verb(op) == "create" || verb(op) == "rotate" {
-                sub = sub.arg(
-                    Arg::new("out")
-                        .long("out")
-                        .value_name("FILE")
-                        .help("A new file for the token; printed if left out"),
-                );
-            }
-            if verb(op) == "revoke-all" {
-                sub = sub.arg(Arg::new("leaked-file").long("leaked").value_name("FILE").help(
+    let mut commands: Vec<Command> =
+        listed.map(|kind| collection(kind.collection()).subcommands(looks())).collect();
+    commands.push(
+        collection(ORGANIZATIONS)
+            .about("Make organizations and set their quotas, with a key of the installation"),
+    );
+    commands
+}
+
+/// What only the installation works with, and can't look into.
+const ORGANIZATIONS: &str = "organizations";
+
+/// Reading, of a collection.
+fn looks() -> [Command; 2] {
+    let wanted = Arg::new("where").long("where").value_name("FIELD=VALUE").action(ArgAction::Append);
+    let wanted =
+        wanted.help("Only those with this value in this field; `below=PATH` for a place and all in it");
+    [
+        Command::new("get").about("Read one").arg(Arg::new("which").required(true).help("Its id or uid")),
+        Command::new("list").about("List").arg(wanted),
+    ]
+}
+
+fn collection(name: &'static str) -> Command {
+    let about = format!("Work with {}", name.replace('-', " "));
+    let mut command = Command::new(name).about(about).subcommand_required(true);
+    for op in api::operations().filter(|op| op.collection == name) {
+        let mut sub = Command::new(verb(op)).about(op.summary);
+        if op.rest.starts_with("{id}") {
+            sub = sub.arg(Arg::new("which").required(true).help("Its id or uid"));
+        }
+        let mints = op.fields.iter().any(|f| f.name == "account") || name == ORGANIZATIONS;
+        if mints && verb(op) == "create" || verb(op) == "rotate" {
+            let out = Arg::new("out").long("out").value_name("FILE");
+            sub = sub.arg(out.help("A new file for the token; printed if left out"));
+        }
+        if verb(op) == "revoke-all" {
+            sub =
+                sub.arg(Arg::new("leaked-file").long("leaked").value_name("FILE").help(
                     "Keys in this file: tokens or key ids, a line each, at most 10,000; no token is sent",
                 ));
-            }
-            let arguments =
-                op.fields.iter().filter(|f| f.ty != Ty::Files && f.name != "leaked").map(argument);
-            command = command.subcommand(sub.args(arguments));
         }
-        commands.push(command);
+        let arguments = op.fields.iter().filter(|f| f.ty != Ty::Files && f.name != "leaked").map(argument);
+        command = command.subcommand(sub.args(arguments));
     }
-    commands
+    command
+}
+
+/// Runs `policyd quotas`.
+pub fn quotas(found: &ArgMatches) -> Done {
+    let body = Client::of(found)?.get("/v1/quotas")?;
+    if found.get_flag("json") {
+        println!("{body}");
+    } else {
+        show::table(body["items"].as_array().map_or(&[], Vec::as_slice));
+    }
+    Ok(0)
 }
 
 /// Runs a command of a collection.
@@ -158,6 +177,11 @@ fn body(op: &Op, found: &ArgMatches) -> Result<Map<String, Value>, Failure> {
             Ty::Names | Ty::Networks => given.into_iter().cloned().collect(),
             Ty::Ref(_) | Ty::ResourceRef => reference(first)?,
             Ty::Seconds => first.parse::<u64>().map_err(|_| Failure::usage("expected seconds"))?.into(),
+            Ty::Count if *first == "default" => Value::Null,
+            Ty::Count => first
+                .parse::<u64>()
+                .map_err(|_| Failure::usage(format!("`{first}` is not a number, nor `default`")))?
+                .into(),
             Ty::Attributes => serde_json::from_str(first)
                 .map_err(|e| Failure::usage(format!("--{}: not JSON: {e}", field.name)))?,
             _ if field.name == "policy" && first.starts_with('@') => {
@@ -245,9 +269,10 @@ fn told(op: &Op, which: &str, answer: &Value) {
             println!("revoked {} keys", revoked.len());
             return revoked.iter().for_each(|uid| println!("  {}", show::word(uid)));
         }
+        "quotas" => return show::thing(&answer["quotas"]),
         _ => return show::thing(answer),
     };
-    let one = Kind::of_collection(op.collection).map_or(op.collection, Kind::wire).replace('_', " ");
+    let one = Kind::of_collection(op.collection).map_or("organization", Kind::wire).replace('_', " ");
     let names = [&answer["path"], &answer["id"]];
     let name = names.into_iter().find_map(Value::as_str).unwrap_or(if which.is_empty() { "" } else { which });
     let name = if name.is_empty() { answer["uid"].as_str().unwrap_or_default() } else { name };

@@ -6,8 +6,10 @@
 
 mod client;
 mod commands;
+mod limits;
 mod offline;
 mod policies;
+mod profiles;
 mod serve;
 mod show;
 
@@ -40,7 +42,11 @@ Examples:
   policyd authorize --action read --resource server/api --scope acme/web/play
   policyd audit tail changes
 
-Exit codes: 0 fine, 1 refused by the service, 2 usage or unreachable, 3 denied.";
+Where the service is and with which key: --address and --key-file, else the profile that --profile
+names, else POLICYD_ADDRESS and POLICYD_KEY_FILE or POLICYD_KEY, else the profile of POLICYD_PROFILE
+or the one called `default`. A key is never an argument.
+
+Exit codes: 0 fine, 1 refused by the service, 2 usage or unreachable, 3 the decision is a denial.";
 
 fn command() -> Command {
     let mut command = Command::new("policyd")
@@ -54,8 +60,7 @@ fn command() -> Command {
                 .long("address")
                 .global(true)
                 .env("POLICYD_ADDRESS")
-                .default_value("http://127.0.0.1:7621")
-                .help("Where the service is"),
+                .help("Where the service is; http://127.0.0.1:7621 if nothing says otherwise"),
         )
         .arg(
             Arg::new("key-file")
@@ -64,13 +69,31 @@ fn command() -> Command {
                 .env("POLICYD_KEY_FILE")
                 .help("A file with the key to use; POLICYD_KEY holds one as well"),
         )
+        .arg(
+            Arg::new("profile")
+                .long("profile")
+                .global(true)
+                .value_name("NAME")
+                .env("POLICYD_PROFILE")
+                .help("Address and key file as `policyd profiles set` remembered them"),
+        )
+        .arg(
+            Arg::new("at-least")
+                .long("at-least")
+                .global(true)
+                .value_name("REVISION")
+                .value_parser(clap::value_parser!(u64))
+                .help("Ask only a service that has this change of the organization"),
+        )
         .arg(Arg::new("json").long("json").global(true).num_args(0).help("Answers as the service gives them"))
         .subcommand(serve::init_command())
         .subcommand(serve::serve_command())
         .subcommand(serve::recover_command())
         .subcommand(client::authorize_command())
         .subcommand(policies::command())
-        .subcommand(offline::command());
+        .subcommand(offline::command())
+        .subcommand(profiles::command())
+        .subcommand(Command::new("quotas").about("Show what the organization may have, and what it has"));
     for collection in commands::all() {
         command = command.subcommand(collection);
     }
@@ -98,6 +121,8 @@ fn run(matches: &ArgMatches) -> Done {
         "authorize" => client::authorize(found),
         "policy" => policies::run(found),
         "audit" => offline::run(found),
+        "profiles" => profiles::run(found),
+        "quotas" => commands::quotas(found),
         collection => commands::run(collection, found),
     }
 }

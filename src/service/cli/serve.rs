@@ -6,7 +6,7 @@
 
 use super::{Done, Failure};
 use crate::service::chores;
-use crate::service::http;
+use crate::service::http::{self, Limits};
 use crate::service::init;
 use crate::service::pepper::write_private;
 use crate::service::retention::Keep;
@@ -96,6 +96,7 @@ pub fn serve_command() -> Command {
                 .value_parser(bytes)
                 .help("Bytes of the disk below which only revoking, disabling and unbinding are done"),
         )
+        .args(super::limits::arguments())
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
 }
 
@@ -199,10 +200,10 @@ pub fn serve(found: &ArgMatches) -> Done {
         .enable_all()
         .build()
         .map_err(|e| Failure::usage(format!("no threads: {e}")))?;
-    runtime.block_on(run(&places, address, settings))
+    runtime.block_on(run(&places, address, settings, &super::limits::read(found)))
 }
 
-async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
+async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &Limits) -> Done {
     let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
     let listener = TcpListener::bind(address).await.map_err(bound)?;
     let local = listener.local_addr().map_err(bound)?;
@@ -210,14 +211,15 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
         let say = format!("not initialised: run `policyd init --data {}`", places.data.display());
         tracing::warn!(%local, say, "listening, not ready");
         eprintln!("policyd: {say}");
-        return ended(http::serve_uninitialised(listener, say, stopped(None)).await);
+        http::serve_uninitialised(listener, say, limits, stopped(None)).await;
+        return Ok(0);
     }
     let service = Arc::new(Service::open(places, settings).map_err(Failure::usage)?);
     tracing::info!(%local, installation = service.installation, "ready");
     println!("policyd listens on http://{local}");
     chores::start(&service);
     let watched = Arc::clone(&service);
-    let done = http::serve(listener, Arc::clone(&service), stopped(Some(watched))).await;
+    http::serve(listener, Arc::clone(&service), limits, stopped(Some(watched))).await;
     chores::end(&service);
     if service.has_failed() {
         return Err(Failure {
@@ -226,11 +228,7 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings) -> Done {
         });
     }
     tracing::info!("stopped");
-    ended(done)
-}
-
-fn ended(done: std::io::Result<()>) -> Done {
-    done.map(|()| 0).map_err(|e| Failure { message: format!("serving failed: {e}"), exit: 1 })
+    Ok(0)
 }
 
 /// Until somebody ends the process, or a write failed.

@@ -74,6 +74,10 @@ pub fn decision(answer: &Value) {
 const COLUMNS: &[&str] = &[
     "uid",
     "id",
+    "name",
+    "used",
+    "limit",
+    "counts",
     "path",
     "stage",
     "kind",

@@ -5,6 +5,9 @@
 //! Law:   who doesn't present a live key hears 401 on every route below `/v1`, whatever it is; a key is read from the
 //!        header alone; every answer names its request, and no secret is logged.
 
+mod connections;
+mod limits;
+mod metrics;
 mod query;
 mod requests;
 mod routes;
@@ -14,32 +17,28 @@ use super::object::Kind;
 use super::problem::Problem;
 use super::running::Service;
 use super::secret::new_uid;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+pub use limits::Limits;
+use limits::Rates;
+use metrics::Counters;
 pub use query::fields as query_fields;
 use requests::Seen;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::net::TcpListener;
-
-/// What is counted.
-#[derive(Debug, Default)]
-pub struct Counters {
-    requests: AtomicU64,
-    refused_keys: AtomicU64,
-    errors: AtomicU64,
-    decisions: AtomicU64,
-}
 
 /// The state of all handlers.
 pub struct Server {
     service: Arc<Service>,
     counters: Counters,
     refusals: requests::Refusals,
+    rates: Rates,
+    open: Arc<connections::Open>,
+    began: Instant,
 }
 
 /// What goes back.
@@ -48,20 +47,33 @@ pub struct Answer {
     kind: &'static str,
     body: String,
     etag: Option<i64>,
+    retry_after: Option<u64>,
 }
 
 impl Answer {
     fn json(status: u16, body: &serde_json::Value) -> Answer {
-        Answer { status, kind: "application/json", body: body.to_string(), etag: None }
+        Answer { status, kind: "application/json", body: body.to_string(), etag: None, retry_after: None }
     }
 
     fn problem(problem: &Problem, request: &str) -> Answer {
         let body = problem.document(request).to_string();
-        Answer { status: problem.status, kind: "application/problem+json", body, etag: None }
+        Answer {
+            status: problem.status,
+            kind: "application/problem+json",
+            body,
+            etag: None,
+            retry_after: problem.retry_after(),
+        }
     }
 
     fn text(status: u16, body: &str) -> Answer {
-        Answer { status, kind: "text/plain; charset=utf-8", body: body.to_owned(), etag: None }
+        Answer {
+            status,
+            kind: "text/plain; charset=utf-8",
+            body: body.to_owned(),
+            etag: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -69,35 +81,40 @@ impl Answer {
 pub async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let server = Arc::new(Server { service, counters: Counters::default(), refusals: Default::default() });
-    let router = Router::new().fallback(handle).with_state(server);
-    let make = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, make).with_graceful_shutdown(stop).await
+    limits: &Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let open = Arc::new(connections::Open::default());
+    let server = Arc::new(Server {
+        service,
+        counters: Counters::default(),
+        refusals: Default::default(),
+        rates: Rates::new(limits),
+        open: Arc::clone(&open),
+        began: Instant::now(),
+    });
+    let answer = move |peer, request| handle(Arc::clone(&server), peer, request);
+    connections::serve(listener, limits, open, answer, stop).await;
 }
 
 /// Serves a store that isn't initialised: it lives, and says what to do.
 pub async fn serve_uninitialised(
     listener: TcpListener,
     say: String,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let handle = move |request: Request| {
+    limits: &Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let handle = move |_, request: Request| {
         let answer = match request.uri().path() {
             "/healthz" => Answer::text(200, "ok\n"),
             _ => Answer::problem(&Problem::unavailable(say.clone()), "-"),
         };
         async move { respond(answer, "-") }
     };
-    axum::serve(listener, Router::new().fallback(handle)).with_graceful_shutdown(stop).await
+    connections::serve(listener, limits, Arc::default(), handle, stop).await;
 }
 
-async fn handle(
-    State(server): State<Arc<Server>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response<Body> {
+async fn handle(server: Arc<Server>, peer: SocketAddr, request: Request) -> Response<Body> {
     let began = Instant::now();
     let id = new_uid("req");
     server.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -106,10 +123,10 @@ async fn handle(
     let answer = match path.as_str() {
         "/healthz" => Answer::text(200, "ok\n"),
         "/readyz" => match server.service.ready() {
-            Ok(()) => Answer::text(200, "ready\n"),
+            Ok(()) => Answer::text(200, &server.readiness()),
             Err(problem) => Answer::problem(&problem, &id),
         },
-        "/metrics" => Answer::text(200, &server.metrics()),
+        "/metrics" => Answer::text(200, &metrics::document(&server).await),
         _ => match Seen::of(&server, peer, id.clone(), request).await {
             Ok(seen) => {
                 routes::answer(&server, &seen).await.unwrap_or_else(|problem| Answer::problem(&problem, &id))
@@ -117,10 +134,8 @@ async fn handle(
             Err(problem) => Answer::problem(&problem, &id),
         },
     };
-    if answer.status >= 500 {
-        server.counters.errors.fetch_add(1, Ordering::Relaxed);
-    }
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    server.counters.answered(&method, &path, answer.status, took);
     let shown = shape(&path);
     tracing::info!(request = id, method, path = shown, status = answer.status, micros = took, "answered");
     respond(answer, &id)
@@ -160,6 +175,9 @@ fn respond(answer: Answer, id: &str) -> Response<Body> {
     if let Some(etag) = answer.etag.and_then(|r| HeaderValue::from_str(&format!("\"{r}\"")).ok()) {
         headers.insert(header::ETAG, etag);
     }
+    if let Some(seconds) = answer.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
     if answer.status == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -167,19 +185,11 @@ fn respond(answer: Answer, id: &str) -> Response<Body> {
 }
 
 impl Server {
-    fn metrics(&self) -> String {
-        let c = &self.counters;
-        let lines = [
-            ("policyd_requests_total", "requests", &c.requests),
-            ("policyd_refused_keys_total", "requests without a live key", &c.refused_keys),
-            ("policyd_errors_total", "answers of 500 and above", &c.errors),
-            ("policyd_decisions_total", "durable decisions", &c.decisions),
-        ];
-        let line = |(name, help, value): (&str, &str, &AtomicU64)| {
-            let value = value.load(Ordering::Relaxed);
-            format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n")
-        };
-        lines.into_iter().map(line).collect()
+    /// What an operator wants to see of a service that may answer.
+    fn readiness(&self) -> String {
+        let clock = &self.service.clock;
+        let apart = clock.apart() as f64 / 1e6;
+        format!("ready\ntime: {}\nclocks apart: {apart:.3} s, at most 60\n", crate::show_time(clock.now()))
     }
 
     fn address(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {

@@ -2,10 +2,11 @@
 //!
 //! In:    an HTTP request, the address of the connection.
 //! Out:   [`Seen`]; or the problem that it has no live key, or is too large.
-//! Law:   the key is checked before the body is read, and again after it: what counts is what holds when all of the
+//! Law:   rates are held before anything is read; the key is checked before the body is read, and again after it: what counts is what holds when all of the
 //!        request is there; refusals are counted per key, network and minute, not one by one.
 
 use super::Server;
+use super::limits::cost;
 use crate::service::authn::{Caller, KeyRefusal, authenticate, bearer, live};
 use crate::service::change::RequestFacts;
 use crate::service::problem::Problem;
@@ -88,6 +89,8 @@ impl Seen {
         if !path.starts_with("/v1/") {
             return Err(Problem::absent());
         }
+        let cost = cost(parts.method.as_str(), &path);
+        server.rates.address(ip, cost)?;
         // Two headers could be read as one by one program and as the other by another.
         let one = headers.get_all(header::AUTHORIZATION).iter().count() <= 1;
         let header = if one { text(headers, "authorization") } else { None };
@@ -102,6 +105,7 @@ impl Seen {
             server.refusals.note(key, ip, why, now);
             Problem::unauthenticated()
         })?;
+        server.rates.key(&caller.key.uid, &caller.key.org, cost)?;
         let clip = |text: &str, most: usize| -> String {
             text.chars().filter(|c| !c.is_control()).take(most).collect()
         };
@@ -126,6 +130,12 @@ impl Seen {
                     .map_err(|_| Problem::field("Policyd-Client-Ip", "expected an IP address"))?,
             ),
         };
+        let at_least = match certain(headers, "policyd-at-least", "Policyd-At-Least")? {
+            None => 0,
+            Some(given) => given.trim().parse::<i64>().map_err(|_| {
+                Problem::field("Policyd-At-Least", "expected a revision as a write answered it, such as 12")
+            })?,
+        };
         let client = certain(headers, "policyd-client-key", "Policyd-Client-Key")?;
         let repeat = certain(headers, "idempotency-key", "Idempotency-Key")?;
         let limit = if path.starts_with("/v1/policy-sets") { FILES_BYTES_MAX } else { BODY_BYTES_MAX };
@@ -133,6 +143,7 @@ impl Seen {
             |_| Problem::too_large(format!("the body has more than {limit} bytes, or ended early"));
         let arrived = tokio::time::timeout(BODY_WITHIN, to_bytes(body, limit)).await;
         let bytes = arrived.map_err(|_| Problem::too_slow(BODY_WITHIN.as_secs()))?.map_err(too_large)?;
+        reached(server, &caller.key.org, at_least).await?;
         // However long that took: the key may have been revoked since, the account may have ended.
         let now = service.now()?;
         let again = service.memory.key(&caller.key_id).ok_or(KeyRefusal::Unknown);
@@ -163,6 +174,22 @@ impl Seen {
             caller,
             path,
         })
+    }
+}
+
+/// How long a request waits for a change that isn't in memory yet, and how often it looks.
+const WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(10));
+
+/// Waits until memory has a change of an organization.
+async fn reached(server: &Server, org: &str, at_least: i64) -> Result<(), Problem> {
+    let tally = &server.service.memory.tally;
+    let began = std::time::Instant::now();
+    loop {
+        match tally.head(org) {
+            head if head >= at_least => return Ok(()),
+            head if began.elapsed() >= WAIT.0 => return Err(Problem::behind(at_least, head)),
+            _ => tokio::time::sleep(WAIT.1).await,
+        }
     }
 }
 

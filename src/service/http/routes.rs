@@ -40,10 +40,18 @@ pub async fn answer(server: &Server, seen: &Seen) -> Told {
         ["authorize", "batch"] if post => authorize(server, seen, true).await,
         ["openapi.json"] if seen.method == "GET" => Ok(Answer::json(200, &openapi::document())),
         ["me"] if seen.method == "GET" => Ok(me(seen)),
+        ["quotas"] if seen.method == "GET" => quotas(server, seen),
         ["policy-sets:check"] if post => check(server, seen).await,
         ["policy-sets", id, "test"] if post => look(server, seen, |view| api::test(view, id)),
         ["policy-sets", id, "diff"] if post => look(server, seen, |view| api::diff(view, id)),
-        ["audit", rest @ ..] => log_reading::answer(&server.service, seen_of(seen), rest).await.map(reply),
+        ["audit", rest @ ..] => {
+            // That somebody read is recorded, too.
+            if let Some(org) = &seen.caller.org {
+                may_record(server, &org.uid, seen.now)?;
+                server.service.memory.tally.decided(&org.uid, seen.now, READ_BYTES);
+            }
+            log_reading::answer(&server.service, seen_of(seen), rest).await.map(reply)
+        }
         [collection] if seen.method == "GET" => list(server, seen, collection),
         [collection, id] if seen.method == "GET" => get(server, seen, collection, id),
         [collection, rest @ ..] => change(server, seen, collection, rest).await,
@@ -51,6 +59,8 @@ pub async fn answer(server: &Server, seen: &Seen) -> Told {
     }
 }
 
+/// Bytes that the record of reading the log is taken for.
+const READ_BYTES: u64 = 1_024;
 /// What is done although the disk is nearly full: what takes rights away, and what is only looked at.
 fn without_room(method: &str, parts: &[&str]) -> bool {
     match (method, parts) {
@@ -97,9 +107,35 @@ fn me(seen: &Seen) -> Answer {
     Answer::json(200, &shown)
 }
 
+fn quotas(server: &Server, seen: &Seen) -> Told {
+    look(server, seen, |view| {
+        let on = crate::service::guard::On::Scope("organization", &view.org.id);
+        crate::service::guard::permit(view.org, view.caller, "read", on, view.now)
+            .map_err(|_| Problem::absent())?;
+        let tally = &server.service.memory.tally;
+        Ok(Reply::ok(crate::service::quotas::used(view.read, tally, &view.org.uid, view.now)?))
+    })
+}
+
+/// Whether the organization's day has room for another record of a decision.
+fn may_record(server: &Server, org: &str, now: i64) -> Result<(), Problem> {
+    let folder = server.service.places.decisions().join(org);
+    server.service.memory.tally.may_decide(org, now, || written_today(&folder, now))
+}
+
+/// Bytes of today's files in a folder, where nothing was counted since the start.
+fn written_today(folder: &std::path::Path, now: i64) -> u64 {
+    let today = crate::show_time(now);
+    let day = today.split('T').next().unwrap_or_default();
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let own = files.filter(|file| file.file_name().to_string_lossy().contains(day));
+    own.filter_map(|file| file.metadata().ok()).map(|found| found.len()).sum()
+}
+
 async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
     let service = &server.service;
     let org = org(server, seen)?;
+    may_record(server, &org.uid, seen.now)?;
     let client = match &seen.client {
         None => Client::None,
         Some((header, ip)) => {
@@ -119,9 +155,13 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
     let asking =
         Asking { org: &org, caller: &seen.caller, client: &client, now: seen.now, request: &seen.facts };
     let decided = if batch { decide::batch(&asking, &seen.body)? } else { decide::one(&asking, &seen.body)? };
+    let bytes = decided.entries.iter().map(crate::service::quotas::bytes).sum();
+    let waiting = server.counters.deciding.on();
     if !service.decisions.append_all(&org.uid, decided.entries).await {
         return Err(Problem::unavailable("the decision could not be recorded: nothing is allowed"));
     }
+    drop(waiting);
+    service.memory.tally.decided(&org.uid, seen.now, bytes);
     if let Client::Key(client) = &client {
         client.note_use(seen.now);
     }
@@ -269,5 +309,6 @@ async fn run(server: &Server, seen: &Seen, op: &'static Op, id: String, request:
         repeat,
         command: Box::new(move |change| run(change, &input)),
     };
+    let _waiting = server.counters.changing.on();
     server.service.writer.submit(job).await.map(reply)
 }

@@ -100,6 +100,14 @@ pub trait Read {
     fn leaves(&mut self, org: &str) -> Stored<Vec<Hash32>>;
     /// The number and time of the last change of an organization; zeros if there is none.
     fn head(&mut self, org: &str) -> Stored<(i64, i64)>;
+    /// How many living objects of a kind there are.
+    fn count(&mut self, org: &str, kind: Kind) -> Stored<u64>;
+    /// How many living objects of a kind have a field that names this uid.
+    fn count_referring(&mut self, org: &str, kind: Kind, uid: &str) -> Stored<u64>;
+    /// Bytes of all objects of a kind, deleted ones too.
+    fn bytes(&mut self, org: &str, kind: Kind) -> Stored<u64>;
+    /// Bytes of the changes of an organization since a time.
+    fn written_since(&mut self, org: &str, since: i64) -> Stored<u64>;
     /// The answer kept for a caller's idempotency key, if it is no older than `since`.
     fn kept(&mut self, caller: &str, key: &str, since: i64) -> Stored<Option<Kept>>;
     /// When and from where keys were last used.

@@ -215,6 +215,39 @@ impl Read for Db {
         Ok(row.map_err(failed)?.unwrap_or((0, 0)))
     }
 
+    fn count(&mut self, org: &str, kind: Kind) -> Stored<u64> {
+        let sql = "SELECT count(*) FROM objects WHERE org = ?1 AND kind = ?2 AND deleted IS NULL";
+        self.number(sql, [org, kind.wire()])
+    }
+
+    fn count_referring(&mut self, org: &str, kind: Kind, uid: &str) -> Stored<u64> {
+        let sql = "SELECT count(*) FROM edges JOIN objects ON objects.uid = edges.from_uid
+                   WHERE edges.org = ?1 AND edges.to_uid = ?2 AND objects.kind = ?3 AND objects.deleted IS NULL";
+        self.number(sql, [org, uid, kind.wire()])
+    }
+
+    fn bytes(&mut self, org: &str, kind: Kind) -> Stored<u64> {
+        let sql = "SELECT coalesce(sum(octet_length(body)), 0) FROM objects WHERE org = ?1 AND kind = ?2";
+        self.number(sql, [org, kind.wire()])
+    }
+
+    fn written_since(&mut self, org: &str, since: i64) -> Stored<u64> {
+        // From the last one back: there is no index by time, and what is older isn't looked at.
+        let sql = "SELECT at, octet_length(record) + octet_length(personal) + 64 FROM changes WHERE org = ?1
+                   ORDER BY seq DESC";
+        let mut query = self.0.prepare_cached(sql).map_err(failed)?;
+        let mut rows = query.query([org]).map_err(failed)?;
+        let mut bytes = 0;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let (at, more): (i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
+            if at < since {
+                break;
+            }
+            bytes += u64::try_from(more).unwrap_or(0);
+        }
+        Ok(bytes)
+    }
+
     fn kept(&mut self, caller: &str, key: &str, since: i64) -> Stored<Option<Kept>> {
         let sql = "SELECT request, status, body FROM kept WHERE caller = ?1 AND key = ?2 AND at >= ?3";
         let mut query = self.0.prepare_cached(sql).map_err(failed)?;
@@ -230,6 +263,11 @@ impl Read for Db {
 }
 
 impl Db {
+    fn number(&self, sql: &str, values: impl rusqlite::Params) -> Stored<u64> {
+        let found = self.0.prepare_cached(sql).and_then(|mut s| s.query_row(values, |r| r.get::<_, i64>(0)));
+        found.map(|n| u64::try_from(n).unwrap_or(0)).map_err(failed)
+    }
+
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Stored<()> {
         self.0.prepare_cached(sql).and_then(|mut s| s.execute(values)).map(|_| ()).map_err(failed)
     }

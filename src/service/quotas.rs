@@ -1,0 +1,345 @@
+//! What one organization may have, so that one tenant can't fill what all share.
+//!
+//! In:    what an installation key set for an organization; what it has, and what a change adds.
+//! Out:   nothing; or the problem that a quota is used up, with its number.
+//! Law:   a change that goes past a quota is not made. What takes rights away is never held up by bytes: revoking and
+//!        deleting always go through, disabling until twice the quota.
+
+use super::fields::{Field, Ty, may};
+use super::object::{Kind, Object};
+use super::problem::Problem;
+use super::store::{Read, Stored};
+use crate::audit::record::Entry;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Of {
+    /// Living objects of a kind.
+    Objects(Kind),
+    /// Keys of one account.
+    KeysOfAccount,
+    /// Bytes of all stored versions of policy sets.
+    PolicyBytes,
+    /// Bytes of records of changes in one day of UTC.
+    ChangeBytes,
+    /// Bytes of records of decisions in one day of UTC.
+    DecisionBytes,
+}
+
+/// One quota.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is unless it was set.
+    pub default: u64,
+    /// What it counts.
+    pub of: Of,
+    /// What it says.
+    pub doc: &'static str,
+}
+
+macro_rules! quotas {
+    ($($name:literal $default:expr, $of:expr, $doc:literal;)*) => {
+        /// All of them.
+        pub const ALL: &[Quota] = &[$(Quota { name: $name, default: $default, of: $of, doc: $doc },)*];
+        /// The same as fields.
+        pub const FIELDS: &[Field] = &[$(may($name, Ty::Count, $doc),)*];
+    };
+}
+
+quotas! {
+    "projects" 10_000, Of::Objects(Kind::Project), "projects";
+    "environments" 50_000, Of::Objects(Kind::Environment), "environments";
+    "users" 2_000_000, Of::Objects(Kind::User), "users";
+    "service_accounts" 2_000_000, Of::Objects(Kind::ServiceAccount), "service accounts";
+    "agents" 2_000_000, Of::Objects(Kind::Agent), "agents";
+    "groups" 200_000, Of::Objects(Kind::Group), "groups";
+    "memberships" 10_000_000, Of::Objects(Kind::Membership), "members of groups";
+    "bindings" 10_000_000, Of::Objects(Kind::Binding), "bindings";
+    "attachments" 1_000_000, Of::Objects(Kind::Attachment), "attached boundaries";
+    "links" 1_000_000, Of::Objects(Kind::Link), "links of agents";
+    "resources" 10_000_000, Of::Objects(Kind::Resource), "registered resources";
+    "credentials" 2_000_000, Of::Objects(Kind::Credential), "keys";
+    "credentials_per_account" 1_000, Of::KeysOfAccount, "keys of one account";
+    "policy_sets" 5_000, Of::Objects(Kind::PolicySet), "stored versions of policy sets";
+    "policy_bytes" 256 << 20, Of::PolicyBytes, "bytes of all stored versions of policy sets";
+    "change_bytes_per_day" 4 << 30, Of::ChangeBytes, "bytes of records of changes in a day (UTC)";
+    "decision_bytes_per_day" 16 << 30, Of::DecisionBytes, "bytes of records of decisions in a day (UTC)";
+}
+
+/// What was set for one organization.
+#[derive(Clone, Debug, Default)]
+pub struct Quotas(Map<String, Value>);
+
+impl Quotas {
+    /// As its root says.
+    pub fn of(root: &Object) -> Quotas {
+        Quotas(root.body.get("quotas").and_then(Value::as_object).cloned().unwrap_or_default())
+    }
+
+    /// The number of one.
+    pub fn limit(&self, quota: &Quota) -> u64 {
+        self.0.get(quota.name).and_then(Value::as_u64).unwrap_or(quota.default)
+    }
+
+    /// The number of the one that counts this.
+    fn of_what(&self, of: Of) -> (&'static Quota, u64) {
+        let quota = ALL.iter().find(|q| q.of == of).expect("quotas: each thing that is counted has one");
+        (quota, self.limit(quota))
+    }
+
+    /// All numbers.
+    pub fn all(&self) -> Value {
+        Value::Object(ALL.iter().map(|q| (q.name.to_owned(), self.limit(q).into())).collect())
+    }
+}
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400 * 1_000_000;
+
+/// Bytes of one day.
+#[derive(Clone, Copy, Debug, Default)]
+struct Day {
+    day: i64,
+    bytes: u64,
+}
+
+impl Day {
+    fn at(&mut self, now: i64) -> &mut u64 {
+        let day = now.div_euclid(DAY);
+        if day != self.day {
+            *self = Day { day, bytes: 0 };
+        }
+        &mut self.bytes
+    }
+}
+
+fn seconds_left(now: i64) -> u64 {
+    u64::try_from((DAY - now.rem_euclid(DAY)) / 1_000_000).unwrap_or(0) + 1
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    quotas: Quotas,
+    head: i64,
+    changes: Option<Day>,
+    decisions: Option<Day>,
+}
+
+/// What is known of every organization.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<HashMap<String, Held>>);
+
+impl Tally {
+    fn with<T>(&self, org: &str, what: impl FnOnce(&mut Held) -> T) -> T {
+        let mut held = self.0.lock().expect("quotas: nobody panics while counting");
+        if !held.contains_key(org) {
+            held.insert(org.to_owned(), Held::default());
+        }
+        what(held.get_mut(org).expect("quotas: it was just put there"))
+    }
+
+    /// Takes an organization as it is stored; memory has it as of this change.
+    pub fn begin(&self, read: &mut dyn Read, org: &str) -> Stored<()> {
+        let root = read.object(org, org)?;
+        let head = read.head(org)?.0;
+        self.with(org, |held| {
+            held.quotas = root.as_ref().map(Quotas::of).unwrap_or_default();
+            held.head = head;
+        });
+        Ok(())
+    }
+
+    /// Notes that memory has a change; what it made of the organization's root counts from now on.
+    pub fn reach(&self, org: &str, head: i64, after: &[Object]) {
+        let root = after.iter().find(|o| o.kind == Kind::Organization);
+        self.with(org, |held| {
+            held.head = held.head.max(head);
+            if let Some(root) = root {
+                held.quotas = Quotas::of(root);
+            }
+        });
+    }
+
+    /// The last change of an organization that memory has.
+    pub fn head(&self, org: &str) -> i64 {
+        self.with(org, |held| held.head)
+    }
+
+    /// What was set for an organization.
+    pub fn quotas(&self, org: &str) -> Quotas {
+        self.with(org, |held| held.quotas.clone())
+    }
+
+    /// Whether decisions may still be recorded today. `start` says how many bytes there are when nothing is known yet.
+    pub fn may_decide(&self, org: &str, now: i64, start: impl FnOnce() -> u64) -> Result<(), Problem> {
+        self.with(org, |held| {
+            let (quota, limit) = held.quotas.of_what(Of::DecisionBytes);
+            let day = held.decisions.get_or_insert_with(|| Day { day: now.div_euclid(DAY), bytes: start() });
+            if *day.at(now) < limit {
+                Ok(())
+            } else {
+                Err(Problem::day_is_full(quota.name, limit, seconds_left(now)))
+            }
+        })
+    }
+
+    /// Notes bytes of decisions.
+    pub fn decided(&self, org: &str, now: i64, bytes: u64) {
+        self.with(org, |held| *held.decisions.get_or_insert_default().at(now) += bytes);
+    }
+
+    /// Bytes of changes and of decisions today, as far as they were counted.
+    pub fn today(&self, org: &str, now: i64) -> [u64; 2] {
+        self.with(org, |held| {
+            [&mut held.changes, &mut held.decisions].map(|d| d.as_mut().map_or(0, |d| *d.at(now)))
+        })
+    }
+}
+
+/// Bytes of a record with what stands beside it.
+pub fn bytes(entry: &Entry) -> u64 {
+    let beside = |p: &crate::audit::record::Personal| p.person.len() + p.field.len() + p.value.len() + 64;
+    (entry.record.len() + entry.personal.iter().map(beside).sum::<usize>() + 64) as u64
+}
+
+/// A change that is made and not yet committed.
+pub struct Made<'a> {
+    /// The organization.
+    pub org: &'a str,
+    /// Collection and verb.
+    pub action: &'a str,
+    /// When.
+    pub at: i64,
+    /// What it wrote.
+    pub after: &'a [Object],
+    /// Bytes of its records.
+    pub bytes: u64,
+}
+
+/// What the writer counts, so that it need not ask the store each time.
+#[derive(Debug, Default)]
+pub struct Counts(HashMap<(String, Kind), (u64, Instant)>);
+
+/// How long a count is taken for exact: what is brought back from deletion isn't counted in between.
+const COUNTED_FOR: Duration = Duration::from_secs(600);
+/// How soon it is counted again before a change is refused.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+impl Counts {
+    /// Holds a change against all quotas; what it adds is then counted.
+    pub fn hold(&mut self, read: &mut dyn Read, tally: &Tally, made: &Made<'_>) -> Result<(), Problem> {
+        let quotas = tally.quotas(made.org);
+        let mut more: HashMap<Kind, i64> = HashMap::new();
+        for object in made.after.iter().filter(|o| o.kind != Kind::Organization) {
+            *more.entry(object.kind).or_default() += added(object, made);
+        }
+        let mut next = Vec::new();
+        for (kind, more) in more.into_iter().filter(|(_, more)| *more != 0) {
+            let name = (made.org.to_owned(), kind);
+            let fresh = |for_: Duration| move |(_, at): &&(u64, Instant)| at.elapsed() < for_;
+            let (quota, limit) = quotas.of_what(Of::Objects(kind));
+            let known = self.0.get(&name).filter(fresh(COUNTED_FOR)).copied();
+            let mut count = match known {
+                Some((count, at)) => (count.saturating_add_signed(more), at),
+                None => (read.count(made.org, kind)?, Instant::now()),
+            };
+            if more > 0 && count.0 > limit && count.1.elapsed() >= AGAIN_AFTER {
+                count = (read.count(made.org, kind)?, Instant::now());
+            }
+            if more > 0 && count.0 > limit {
+                return Err(Problem::quota(quota.name, limit));
+            }
+            next.push((name, count));
+        }
+        self.rest(read, &quotas, made)?;
+        spend(read, tally, &quotas, made)?;
+        self.0.extend(next);
+        Ok(())
+    }
+
+    fn rest(&self, read: &mut dyn Read, quotas: &Quotas, made: &Made<'_>) -> Result<(), Problem> {
+        let mut accounts: Vec<&str> = Vec::new();
+        for object in made.after.iter().filter(|o| added(o, made) > 0) {
+            match object.kind {
+                Kind::Credential => accounts.extend(object.refers("account")),
+                Kind::PolicySet => {
+                    let (quota, limit) = quotas.of_what(Of::PolicyBytes);
+                    if read.bytes(made.org, Kind::PolicySet)? > limit {
+                        return Err(Problem::quota(quota.name, limit));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let (quota, limit) = quotas.of_what(Of::KeysOfAccount);
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            if read.count_referring(made.org, Kind::Credential, account)? > limit {
+                return Err(Problem::quota(quota.name, limit));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an object adds to its kind: 1 if it is new or came back, -1 if it went.
+fn added(object: &Object, made: &Made<'_>) -> i64 {
+    let comes = object.created == made.at || made.action.ends_with(".undelete");
+    match object.deleted {
+        None if comes => 1,
+        Some(at) if at == made.at && object.created != made.at => -1,
+        _ => 0,
+    }
+}
+
+fn spend(read: &mut dyn Read, tally: &Tally, quotas: &Quotas, made: &Made<'_>) -> Result<(), Problem> {
+    let (quota, limit) = quotas.of_what(Of::ChangeBytes);
+    let verb = made.action.rsplit('.').next().unwrap_or_default();
+    let limit_here = match verb {
+        "revoke" | "deleted" | "quotas" => u64::MAX,
+        "disable" | "leave" => limit.saturating_mul(2),
+        _ => limit,
+    };
+    let start = match tally.with(made.org, |held| held.changes) {
+        Some(day) => day,
+        None => {
+            let day = made.at.div_euclid(DAY);
+            Day { day, bytes: read.written_since(made.org, day * DAY)?.saturating_sub(made.bytes) }
+        }
+    };
+    tally.with(made.org, |held| {
+        let used = held.changes.insert(start).at(made.at);
+        if used.saturating_add(made.bytes) > limit_here {
+            return Err(Problem::day_is_full(quota.name, limit, seconds_left(made.at)));
+        }
+        *used += made.bytes;
+        Ok(())
+    })
+}
+
+/// Each quota with what is used of it.
+pub fn used(read: &mut dyn Read, tally: &Tally, org: &str, now: i64) -> Result<Value, Problem> {
+    let quotas = tally.quotas(org);
+    let [changes, decisions] = tally.today(org, now);
+    let mut all = Vec::new();
+    for quota in ALL {
+        let used = match quota.of {
+            Of::Objects(kind) => Some(read.count(org, kind)?),
+            Of::KeysOfAccount => None,
+            Of::PolicyBytes => Some(read.bytes(org, Kind::PolicySet)?),
+            Of::ChangeBytes => Some(changes),
+            Of::DecisionBytes => Some(decisions),
+        };
+        all.push(
+            json!({ "name": quota.name, "limit": quotas.limit(quota), "used": used, "counts": quota.doc }),
+        );
+    }
+    Ok(json!({ "items": all }))
+}
