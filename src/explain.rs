@@ -6,12 +6,15 @@
 //!        again with it allows.
 
 mod change;
+mod handing;
 mod show;
 mod text;
 mod trace;
 
 pub use change::{Change, SmallestChange};
 pub use text::Style;
+
+pub(crate) use handing::{Handing, reads_of_accounts};
 
 use crate::check::program::Program;
 use crate::decision::{Decision, Step};

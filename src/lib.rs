@@ -55,7 +55,7 @@ pub mod service;
 #[cfg(feature = "server")]
 pub mod audit;
 
-pub use check::program::{Kind, Sort, Type, Vocabulary};
+pub use check::program::{Kind, Provenance, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
 pub use directory::{

@@ -21,7 +21,7 @@ use crate::syntax::{ast, format, parse};
 use crate::tree::{
     self, Door, Hearing, Link, Resolved, RuleText, Sequenced, Stats as TreeStats, Tree, file, stats,
 };
-use crate::value::{Effect, Entity};
+use crate::value::{Effect, Entity, KindId, RoleId};
 use serde::Serialize;
 use smol_str::SmolStr;
 use std::sync::{Arc, OnceLock};
@@ -326,6 +326,37 @@ impl PolicySet {
     /// - Shape: `None` only for a built file whose sources don't compile with this version.
     pub fn explain(&self, directory: &Directory, question: &Question) -> Option<Explanation> {
         Some(explain::explain(&self.checked()?.program, &self.sources, directory, question))
+    }
+
+    /// Whether a role that an account holds at a place would be worth no more to accounts of these kinds: no rule allows
+    /// them by it what it doesn't allow the holder. Errs on the side of no.
+    pub fn role_in_other_hands(
+        &self,
+        directory: &Directory,
+        holder: &Entity,
+        role: RoleId,
+        place: &str,
+        others: &[KindId],
+    ) -> bool {
+        let (Some(checked), Some(place)) = (self.checked(), directory.scope(place)) else { return false };
+        explain::Handing::new(&checked.program, directory, holder, others).role(role, place)
+    }
+
+    /// The same of being in a group, as this member is.
+    pub fn group_in_other_hands(
+        &self,
+        directory: &Directory,
+        member: &Entity,
+        group: &str,
+        others: &[KindId],
+    ) -> bool {
+        let Some(checked) = self.checked() else { return false };
+        explain::Handing::new(&checked.program, directory, member, others).group(group)
+    }
+
+    /// Whether a rule, but the one with this name, may read an attribute of accounts. Errs on the side of yes.
+    pub fn reads_of_accounts(&self, attribute: &str, but: &str) -> bool {
+        self.checked().is_none_or(|checked| explain::reads_of_accounts(&checked.program, attribute, but))
     }
 
     /// Runs the `test` blocks whose title holds `filter`; `None` as for [`PolicySet::explain`].

@@ -276,7 +276,9 @@ impl<'a> Work<'a> {
         {
             given.insert("owner".to_owned(), serde_json::json!({ "kind": kind, "id": id }));
         }
-        let text = serde_json::Value::Object(given).to_string();
+        let mut given = serde_json::Value::Object(given);
+        self.as_meant(object, &mut given);
+        let text = given.to_string();
         let json = Json::parse(&text).expect("build: what was written as JSON is JSON");
         let mut out = Vec::new();
         let of = format!("`{}`", declared.wire);
@@ -291,6 +293,19 @@ impl<'a> Work<'a> {
                     self.meaningless.push(Meaningless { field, ..meaningless(object, why) });
                 }
                 None
+            }
+        }
+    }
+
+    /// What attributes name, as it is named now; of what is gone the uid, which names nobody.
+    fn as_meant(&self, object: &Object, attributes: &mut serde_json::Value) {
+        for (label, uid) in &object.refs {
+            let Some(at) = label.strip_prefix("attributes").filter(|at| at.starts_with('/')) else {
+                continue;
+            };
+            let name = self.living.living.get(uid).map_or(uid, |found| &found.name);
+            if let Some(value) = attributes.pointer_mut(at) {
+                value["id"] = name.as_str().into();
             }
         }
     }

@@ -130,8 +130,9 @@ impl Change<'_> {
         Ok(object)
     }
 
-    /// Deletes an object, and what only makes sense with it.
+    /// Deletes an object, and what only makes sense with it; all of it takes what deleting it alone would take.
     pub fn delete(&mut self, permit: &Permit, mut object: Object) -> Result<(), Problem> {
+        super::lifting::may_go(self, &object)?;
         for other in self.tx.referring(&self.org, &object.uid)? {
             let goes = match other.kind {
                 Kind::Membership | Kind::Binding | Kind::Attachment | Kind::Link | Kind::Credential => true,
@@ -142,9 +143,25 @@ impl Change<'_> {
                 self.delete(permit, other)?;
             }
         }
+        if object.kind.is_scope() || object.kind.is_account() || object.kind == Kind::Group {
+            // For whoever takes this name again.
+            object.refs.retain(|(label, _)| label != "gone");
+            object.refs.push(("gone".to_owned(), gone(object.kind, &object.name)));
+        }
         object.deleted = Some(self.at);
         self.put(permit, object)?;
         Ok(())
+    }
+
+    /// An object that another will name, if the caller may see it: else it is as absent as what isn't there.
+    pub fn seen(&mut self, kind: Kind, name: &str) -> Result<Object, Problem> {
+        let found = self.find(kind, name)?;
+        let on = match kind {
+            Kind::Group => On::Group(&found.name),
+            kind if kind.is_scope() => On::Scope(kind.wire(), &found.name),
+            kind => On::Account(kind.wire(), &found.name),
+        };
+        if self.may("read", on) { Ok(found) } else { Err(Problem::absent()) }
     }
 
     /// A living object by uid or name; the same absence for what isn't there and for what isn't a caller's to see
@@ -196,6 +213,11 @@ impl Change<'_> {
         let account = self.caller.as_ref().map(|c| (c, self.state.as_deref()));
         journal::write(&about, account, None, Body::Changed { changes, allowed_by }, draft)
     }
+}
+
+/// What something that was deleted is known by, whatever was above it.
+pub fn gone(kind: Kind, name: &str) -> String {
+    format!("~gone {} {name}", kind.wire())
 }
 
 /// A living object by uid or name.

@@ -341,8 +341,11 @@ fn rights(
     place: &str,
 ) -> Result<(), Problem> {
     let account = &question.account;
+    let vocabulary = asking.org.own.set.vocabulary();
+    // What the credential says of its account is in the question; what the body says of it is the body's own.
+    let by_body = says_of(parts, &vocabulary.kind(account.kind).wire, &account.id);
     let said = |o: &&crate::Overlay| {
-        let of_self = own && o.entity.as_ref() == Some(account);
+        let of_self = own && !by_body && o.entity.as_ref() == Some(account);
         !of_self && (o.parent.is_some() || o.attributes.iter().any(Option::is_some))
     };
     let context = parts.context.as_ref().and_then(JsonValue::as_object).is_some_and(|c| !c.is_empty());
@@ -357,6 +360,19 @@ fn rights(
         ));
     }
     Ok(())
+}
+
+/// Whether a body gives values of its own to this account, as what is acted on or as who stands behind.
+fn says_of(parts: &Parts, kind: &str, id: &str) -> bool {
+    let gives = |entity: &JsonValue| {
+        let given = |field: &str| match entity.get(field) {
+            None | Some(JsonValue::Null) => false,
+            Some(value) => value.as_object().is_none_or(|fields| !fields.is_empty()),
+        };
+        entity["kind"] == kind && entity["id"] == id && (given("attributes") || given("in"))
+    };
+    let behind = parts.acting_for.iter().filter_map(JsonValue::as_array).flatten();
+    parts.resource.iter().chain(behind).any(gives)
 }
 
 fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Question, RequestError> {

@@ -241,12 +241,31 @@ fn shown(text: &str) -> String {
     text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// What is seen as nothing, or as a space: default-ignorable code points (Unicode 16, `DerivedCoreProperties.txt`) and the
+/// blanks that are letters. Two ids that differ by these only would look the same.
+pub fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
+        | 0x202A..=0x202E | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
+        | 0xFFF0..=0xFFFB | 0x1_BCA0..=0x1_BCA3 | 0x1_D173..=0x1_D17A | 0xE_0000..=0xE_0FFF)
+}
+
 fn opaque(id: String) -> Result<String, String> {
     if id.is_empty() || id.len() > 256 {
         return Err("an id has 1 to 256 bytes".to_owned());
     }
-    if id.chars().any(char::is_control) {
-        return Err("an id is printable".to_owned());
+    let unseen = |c: char| c.is_control() || is_invisible(c) || (c.is_whitespace() && c != ' ');
+    if let Some(c) = id.chars().find(|c| unseen(*c)) {
+        return Err(format!(
+            "U+{:04X} in an id can't be told from nothing or a space: leave it out",
+            u32::from(c)
+        ));
+    }
+    if id.starts_with(' ') || id.ends_with(' ') || id.contains("  ") {
+        return Err("an id neither begins nor ends with a space and has no two in a row".to_owned());
+    }
+    if !unicode_normalization::is_nfc(&id) {
+        return Err("an id is written in Unicode's composed form (NFC)".to_owned());
     }
     crate::check_string(&id).map(|()| id)
 }

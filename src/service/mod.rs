@@ -5,7 +5,8 @@
 //! | `secret` `token` `pepper` `clock` | credentials as texts and codes; the time that counts |
 //! | `object` `store/` | what is kept, and where: one shape for everything, one interface for databases |
 //! | `prelude` `build` `memory` | the shipped policies; what is stored as the engine's directory; what decisions read |
-//! | `authn` `guard` `holding` | who calls, what it may do, and that nobody grants what he doesn't hold |
+//! | `authn` `guard` | who calls, and what it may do |
+//! | `holding` `lifting` `lockout` | nobody grants what he doesn't hold, by giving or by taking away, or shuts everyone out |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
@@ -34,6 +35,8 @@ mod holding;
 mod http;
 mod init;
 mod journal;
+mod lifting;
+mod lockout;
 mod log_reading;
 mod memory;
 mod object;

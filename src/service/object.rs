@@ -96,6 +96,15 @@ impl Kind {
     }
 }
 
+/// The kind of the place at a path: by its depth.
+pub fn place_kind(path: &str) -> Kind {
+    match path.matches('/').count() {
+        0 => Kind::Organization,
+        1 => Kind::Project,
+        _ => Kind::Environment,
+    }
+}
+
 /// One thing of one organization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {

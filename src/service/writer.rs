@@ -9,12 +9,13 @@
 use super::authn::{Caller, live};
 use super::change::{Change, Reply, RequestFacts};
 use super::clock::Clock;
+use super::lockout::{self, Keepers};
 use super::memory::{Memory, OrgState, Unmade};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::quotas::{self, Counts, Made};
 use super::store::{Kept, Stored, Write};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -75,6 +76,7 @@ impl Writer {
             failed: flag,
             waiting: VecDeque::new(),
             noted: Instant::now(),
+            keepers: HashMap::new(),
             counts: Counts::default(),
         };
         std::thread::Builder::new()
@@ -106,6 +108,8 @@ struct Work {
     failed: Arc<AtomicBool>,
     waiting: VecDeque<(Job, oneshot::Sender<Answer>)>,
     noted: Instant,
+    /// Who could undo what is changed, by organization.
+    keepers: HashMap<String, Vec<String>>,
     counts: Counts,
 }
 
@@ -215,8 +219,26 @@ impl Work {
                 Err(Problem::unfit(what))
             }
             Some(lost) => Err(Problem::field(lost.field.clone(), lost.why.clone())),
-            None => Ok(next),
+            None => {
+                if let (Some(before), Some(next)) = (&before, &next) {
+                    self.still_kept(before, next)?;
+                    let on_place =
+                        |o: &&Object| o.kind == Kind::Attachment && o.deleted.is_none() && o.scope != next.id;
+                    let placed = |o: &&Object| o.reference("to").is_some_and(|(_, path)| path == o.scope);
+                    for attachment in after.iter().filter(on_place).filter(placed) {
+                        lockout::attached(next, &attachment.scope, self.clock.now())?;
+                    }
+                }
+                Ok(next)
+            }
         }
+    }
+
+    /// Refuses what would leave nobody who could undo it.
+    fn still_kept(&mut self, before: &OrgState, next: &OrgState) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let who = self.keepers.entry(before.uid.clone()).or_default();
+        Keepers::change(before, next, who, now)
     }
 
     fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>, i64), Problem> {

@@ -510,14 +510,15 @@ mod tests {
         for count in 0..=NODES_NEAR {
             let sparse = |a: u64, b: u64, c: u64| a & b & c;
             let mut node = || Node {
-                labels: sparse(next(), next(), next()) << 20 | next() % 8,
+                labels: (sparse(next(), next(), next()) << 20) | (next() % 8),
                 places: sparse(next(), next(), next()) as u32,
                 first: next() as u32,
             };
             let nodes: Vec<Node> = (0..count).map(|_| node()).collect();
             let near = Near::of(nodes.iter().copied());
             for _ in 0..500 {
-                let (labels, places) = (1 << (next() % 64) | 1 << (next() % 64), 1 << (next() % 32));
+                let labels = (1 << (next() % 64)) | (1 << (next() % 64));
+                let places = 1 << (next() % 32);
                 let may = nodes.iter().enumerate().map(|(n, node)| u32::from(node.may(labels, places)) << n);
                 assert_eq!(near.may(labels, places), may.sum::<u32>());
             }

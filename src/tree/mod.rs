@@ -23,6 +23,7 @@ mod request;
 mod resolved;
 mod simplify;
 pub mod stats;
+mod subject;
 mod term;
 mod validate;
 pub mod view;

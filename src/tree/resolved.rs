@@ -10,6 +10,7 @@ use super::index::token_bit;
 use super::link::{Link, group_symbol, scope_symbol};
 use super::lookup::{ANY_PLACE, NODES_NEAR, NONE, Near, Node, place_bit};
 use super::node::{Named, Token, Tree};
+use super::subject::Subject;
 use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
@@ -17,8 +18,8 @@ use crate::directory::{
     Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, Place, ScopeIx, Thing, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
-use crate::request::{Credential, KeyPolicy, Overlay, Question};
-use crate::value::{BoundaryId, Entity, KindId, RoleId, Value, hash_name};
+use crate::request::{Credential, KeyPolicy, Question};
+use crate::value::{BoundaryId, Entity, KindId, RoleId, Value};
 use smallvec::SmallVec;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -274,44 +275,6 @@ fn near(list: &[u32]) -> [u32; PLACES_NEAR] {
     let mut near = [NONE; PLACES_NEAR];
     near.iter_mut().zip(list).for_each(|(near, number)| *near = *number);
     near
-}
-
-/// What is acted on, looked up once.
-struct Subject<'a> {
-    own: Option<&'a Entity>,
-    /// Its [`hash_name`]; 0 if there is none.
-    hash: u64,
-    /// What the directory holds of it.
-    stored: Option<&'a [Option<Value>]>,
-    /// What the request says of it.
-    given: Option<&'a Overlay>,
-    /// What it sits in.
-    parent: Option<&'a Entity>,
-}
-
-impl<'a> Subject<'a> {
-    fn of(world: &World<'a>) -> Subject<'a> {
-        let World { vocabulary, directory, question } = *world;
-        let own = question.resource.entity.as_ref();
-        let given = world.overlay(own.map_or(Thing::Any, Thing::Entity));
-        let above = given.and_then(|overlay| overlay.parent.as_ref());
-        let Some(entity) = own else {
-            return Subject { own, hash: 0, stored: None, given, parent: above };
-        };
-        let hash = hash_name(entity.kind, &entity.id);
-        let sort = vocabulary.kinds.get(entity.kind.index()).map(|kind| kind.sort);
-        if sort != Some(Sort::Resource) {
-            let stored = directory.stored(vocabulary, entity);
-            return Subject { own, hash, stored, given, parent: world.parent(Thing::Entity(entity)) };
-        }
-        let held = match directory.resources.is_empty() {
-            true => None,
-            false => directory.resource_hashed(hash, entity.kind, &entity.id),
-        };
-        let held = held.and_then(|ix| directory.resources.get(ix.index()));
-        let parent = held.map_or(above, |held| held.parent.as_ref());
-        Subject { own, hash, stored: held.map(|held| &held.attributes[..]), given, parent }
-    }
 }
 
 /// A question being resolved.

@@ -208,7 +208,7 @@ fn what_widens_an_account_takes_the_right_to_grant() {
     refused(&e.patch(ci, json!({ "expires_at": "2031-01-01T00:00:00Z" })), "grant");
     refused(&e.patch(ci, json!({ "expires_at": null })), "grant");
     assert_eq!(e.patch(ci, json!({ "purpose": "something else" })).status, 200);
-    assert_eq!(e.patch("/v1/service-accounts/gate", json!({ "home": "acme/web" })).status, 200, "narrower");
+    refused(&e.patch("/v1/service-accounts/gate", json!({ "home": "acme/web" })), "grant");
     let foreign =
         json!({ "id": "new", "home": "acme", "purpose": "x", "owner": { "kind": "user", "id": "ana" } });
     refused(&e.post("/v1/service-accounts", foreign), "grant");
@@ -349,4 +349,102 @@ fn a_leaving_person_leaves_nothing_unowned() {
     assert_eq!(owner, json!({ "kind": "user", "id": "ana" }));
     let told = e.world.done("POST", "/v1/users/ana/leave", &json!({}));
     assert_eq!(told["disabled"], json!(["bens"]));
+}
+
+/// Every edge that carries rights, in one table: who runs the directory and may grant nothing is refused, the owner of the
+/// organization does it.
+#[test]
+fn each_edge_is_closed_to_who_may_not_grant_and_open_to_who_may() {
+    let e = Edges::new();
+    let ok = |path: &str, body: Value| e.world.done("POST", path, &body);
+    for id in ["team", "outer"] {
+        ok("/v1/groups", json!({ "id": id }));
+    }
+    let ana = json!({ "kind": "user", "id": "ana" });
+    let ci = json!({ "kind": "service_account", "id": "ci" });
+    let attached = ok("/v1/attachments", json!({ "boundary": "read_only", "to": ci }));
+    let link = ok("/v1/links", json!({ "agent": "helper", "for": { "kind": "user", "id": "ben" } }));
+    assert!(link["consented_by"].is_object(), "an owner consents for others");
+    let waiting = e.post("/v1/links", json!({ "agent": "helper", "for": ana }));
+    assert!(waiting.status == 201 && waiting.body["consented_by"].is_null(), "{}", waiting.body);
+    ok(
+        "/v1/service-accounts",
+        json!({ "id": "late", "home": "acme", "purpose": "x", "owner": ana,
+        "expires_at": "2040-01-01T00:00:00Z" }),
+    );
+    let gone =
+        ok("/v1/service-accounts", json!({ "id": "gone", "home": "acme", "purpose": "x", "owner": ana }));
+    ok("/v1/credentials", json!({ "account": ci, "id": "off" }));
+    ok("/v1/credentials/off/disable", json!({}));
+    ok("/v1/service-accounts/gate/disable", json!({}));
+    let uid = |of: &Value| of["uid"].as_str().expect("a uid").to_owned();
+    let (attached, waiting) = (uid(&attached), uid(&waiting.body));
+    let admin = e.world.admin.clone();
+    let call = |key: &str, method: &str, path: &str, body: &Value| {
+        let tag = e.etag(path);
+        let conditional: &[(&str, &str)] = if method == "POST" { &[] } else { &[("if-match", &tag)] };
+        e.world.ask_with(key, method, path, conditional, body)
+    };
+    let table: Vec<(&str, &str, String, Value)> = vec![
+        (
+            "bind",
+            "POST",
+            "/v1/bindings".into(),
+            json!({ "holder": ana, "role": "operator", "scope": "acme" }),
+        ),
+        (
+            "bind for everyone",
+            "POST",
+            "/v1/bindings".into(),
+            json!({ "everyone": "user", "role": "operator", "scope": "acme" }),
+        ),
+        ("join", "POST", "/v1/memberships".into(), json!({ "group": "team", "member": ana })),
+        (
+            "nest",
+            "POST",
+            "/v1/memberships".into(),
+            json!({ "group": "team", "member": { "kind": "group", "id": "outer" } }),
+        ),
+        ("detach", "DELETE", format!("/v1/attachments/{attached}"), json!({})),
+        ("widen a home", "PATCH", "/v1/service-accounts/ci".into(), json!({ "home": "acme/web" })),
+        ("set an owner", "PATCH", "/v1/service-accounts/ci".into(), json!({ "owner": ana })),
+        (
+            "set an owner at once",
+            "POST",
+            "/v1/service-accounts".into(),
+            json!({ "id": "fresh", "home": "acme", "purpose": "x", "owner": ana }),
+        ),
+        ("set attributes", "PATCH", "/v1/service-accounts/ci".into(), json!({ "attributes": {} })),
+        ("set attributes at once", "POST", "/v1/users".into(), json!({ "id": "fresh", "attributes": {} })),
+        (
+            "register with attributes",
+            "POST",
+            "/v1/resources".into(),
+            json!({ "kind": "server", "id": "s", "scope": "acme/web", "attributes": { "owner": ana } }),
+        ),
+        ("consent for another", "POST", format!("/v1/links/{waiting}/consent"), json!({})),
+        ("extend", "PATCH", "/v1/service-accounts/late".into(), json!({ "expires_at": null })),
+        ("enable", "POST", "/v1/service-accounts/gate/enable".into(), json!({})),
+        ("mint", "POST", "/v1/credentials".into(), json!({ "account": ci })),
+        ("rotate or enable a key", "POST", "/v1/credentials/off/enable".into(), json!({})),
+        ("roll back", "POST", "/v1/policy-sets/v1/activate".into(), json!({})),
+    ];
+    for (edge, method, path, body) in &table {
+        let told = call(&e.ben, method, path, body);
+        assert!([403, 404].contains(&told.status), "{edge}: {} {}", told.status, told.body);
+        let told = call(&admin, method, path, body);
+        assert!(told.status < 300, "{edge}: {} {}", told.status, told.body);
+    }
+    // What was undeleted comes back with nothing, and is enabled by who may grant.
+    assert_eq!(e.delete("/v1/service-accounts/gone").status, 200);
+    let path = format!("/v1/service-accounts/{}/undelete", uid(&gone));
+    assert_eq!(e.post(&path, json!({})).status, 200);
+    refused(&e.post("/v1/service-accounts/gone/enable", json!({})), "grant");
+    ok("/v1/service-accounts/gone/enable", json!({}));
+    // Bounding everyone is activating.
+    let everyone = json!({ "boundary": "wide", "to": { "kind": "organization", "id": "acme" } });
+    refused(&e.post("/v1/attachments", everyone.clone()), "activate");
+    e.world
+        .activate(&format!("{}\nboundary wide {{ allow do anything on anything }}\n", crate::world::RULES));
+    ok("/v1/attachments", everyone);
 }

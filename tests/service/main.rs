@@ -9,6 +9,7 @@
 //! | `every_route.rs` | what is there and what isn't look alike, on each route |
 //! | `found_a.rs` | what a review found in the state, in authentication and in what is stored, a test each |
 //! | `found_b.rs` | what a review found: headers, ceilings, roles of ours, keys in bulk, secrets |
+//! | `detours.rs` | ways around the edges: what is deleted, made again, minted, named or said of oneself |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
 //! | `faults.rs` | disks that are full, read-only or broken, flipped bytes, a clock that jumps |
@@ -23,6 +24,7 @@
 
 mod attacks;
 mod client;
+mod detours;
 mod durable;
 mod edges;
 mod every_route;

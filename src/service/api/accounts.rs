@@ -2,13 +2,17 @@
 //!
 //! In:    who they are, where their home is, who answers for them, until when.
 //! Out:   accounts that outlive their keys.
-//! Law:   what widens an account (its home, its end, its attributes, its owner) is an edge of its own: only who may
-//!        grant there does it. A deleted account comes back disabled, without keys, bindings or groups.
+//! Law:   what widens an account (its end, its attributes, its owner) or moves it under others (its home) is an edge of
+//!        its own: only who may grant there does it. A deleted account comes back disabled, without keys, bindings or
+//!        groups.
 
-use super::{Input, Op, at, conditional, name_found, named_by_rules, on, op, place, set, unchanged};
+use super::{
+    Input, Op, at, conditional, had_by_another, name_found, named_by_rules, on, op, place, set,
+    set_attributes, unchanged,
+};
 use crate::service::change::{Change, Reply};
-use crate::service::fields::{Field, Ty, may, must};
-use crate::service::holding::{covers, is};
+use crate::service::fields::{Field, Ty, is_invisible, may, must};
+use crate::service::holding::{covers, is, may_own};
 use crate::service::object::{Fields, Kind, Object};
 use crate::service::problem::Problem;
 use unicode_normalization::UnicodeNormalization;
@@ -69,9 +73,10 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     let id = input.must("id")?.to_owned();
     own_name(&id)?;
     never_respelt(change, kind, &id, "")?;
+    had_by_another(change, kind, &id, &home)?;
     named_by_rules(change, kind.wire(), &id, &home)?;
     let mut body = Fields::new();
-    set(&mut body, input, &["id", "title", "purpose", "owner", "expires_at", "attributes"]);
+    set(&mut body, input, &["id", "title", "purpose", "owner", "expires_at"]);
     body.insert("home".into(), home.name.as_str().into());
     body.insert("status".into(), "active".into());
     let mut account = change.object(kind, &id, &home.name, body);
@@ -81,11 +86,15 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
     }
     if input.has("attributes") {
         grant_at(change, &home)?;
+        set_attributes(change, &mut account, input)?;
+    }
+    if input.has("purpose") && change.org()?.own.set.reads_of_accounts("purpose", "") {
+        grant_at(change, &home)?;
     }
     if let Some((owner_kind, owner)) = input.reference("owner") {
-        let owner = change.find(owner_kind, owner)?;
+        let owner = change.seen(owner_kind, owner)?;
         let (org, caller) = (change.org()?, change.caller()?);
-        if !is(&org, &caller, owner.kind.wire(), &owner.name) {
+        if !may_own(&org, &caller, (owner.kind, &owner.name), &home.name) {
             grant_at(change, &home)?;
         }
         name_found(&mut account.body, "owner", &owner);
@@ -111,7 +120,8 @@ fn grant_at(change: &mut Change<'_>, place: &Object) -> Result<(), Problem> {
 
 /// What a user's id is known by, however it is spelt: never given to another, not even after he is deleted.
 pub(super) fn spelling(id: &str) -> String {
-    let plain: String = id.nfkc().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace()).collect();
+    let seen = |c: &char| !c.is_whitespace() && !is_invisible(*c);
+    let plain: String = id.nfkc().flat_map(char::to_lowercase).nfkc().filter(seen).collect();
     format!("~user {plain}")
 }
 
@@ -122,16 +132,14 @@ fn never_respelt(change: &mut Change<'_>, kind: Kind, id: &str, own: &str) -> Re
     }
     let org = change.org.clone();
     let twins = change.tx.ever_referring(&org, &spelling(id))?;
-    match twins.iter().find(|t| t.uid != own) {
-        Some(twin) if twin.deleted.is_some() => Err(Problem::conflict(
-            "a deleted user had this id, or one that differs in spelling only: undelete him, or take another id",
-        )),
-        Some(twin) => Err(Problem::conflict(format!(
-            "user \"{}\" is there: ids that are the same or differ in spelling only are refused",
-            twin.name
-        ))),
-        None => Ok(()),
-    }
+    let Some(twin) = twins.iter().find(|t| t.uid != own) else { return Ok(()) };
+    let told = match twin.deleted {
+        Some(_) if change.may("undelete", on(twin)) => {
+            "a deleted user had this id, or one that differs in spelling only: undelete him, or take another id"
+        }
+        _ => "this id, or one that differs in spelling only, was given before: take another",
+    };
+    Err(Problem::conflict(told))
 }
 
 fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Problem> {
@@ -145,6 +153,8 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
         if !covers(&before.scope, &home.name) {
             grant_at(change, &home)?;
         }
+        // Whoever may act as the accounts of a place may act as this one from now on.
+        change.permit("grant", on(&before))?;
         account.scope.clone_from(&home.name);
         account.body.insert("home".into(), home.name.as_str().into());
         account.refs.retain(|(label, _)| label != "scope");
@@ -158,18 +168,22 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
             change.permit("grant", on(&before))?;
         }
     }
-    if input.has("attributes") {
+    // To rules a purpose is an attribute like others.
+    let purpose = input.has("purpose") && change.org()?.own.set.reads_of_accounts("purpose", "");
+    if input.has("attributes") || purpose {
         change.permit("set_attributes", on(&before))?;
         change.permit("grant", on(&before))?;
     }
     if let Some((owner_kind, owner)) = input.reference("owner") {
         change.permit("set_owner", on(&before))?;
-        let owner = change.find(owner_kind, owner)?;
+        let owner = change.seen(owner_kind, owner)?;
         let (org, caller) = (change.org()?, change.caller()?);
-        // Only who answers for it now hands it on; taking it would be gaining what one didn't have.
+        // Only who answers for it now hands it on, and only where nothing else goes by who that is; taking it would be
+        // gaining what one didn't have.
         let now = before.refers("owner").unwrap_or_default().to_owned();
         let now = change.tx.object(&org.uid, &now)?.filter(|o| o.deleted.is_none());
-        let answers = now.is_some_and(|o| is(&org, &caller, o.kind.wire(), &o.name));
+        let answers = now.is_some_and(|o| is(&org, &caller, o.kind, &o.name))
+            && !org.own.set.reads_of_accounts("owner", "policyd_owners");
         if !answers {
             change.permit("grant", on(&before))?;
         }
@@ -182,7 +196,8 @@ fn patch(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, Pr
             return Err(Problem::field(field, "it can be changed, not taken away"));
         }
     }
-    set(&mut account.body, input, &["title", "purpose", "expires_at", "attributes"]);
+    set_attributes(change, &mut account, input)?;
+    set(&mut account.body, input, &["title", "purpose", "expires_at"]);
     Ok(Reply::ok(change.put(&permit, account)?.show()))
 }
 
@@ -213,6 +228,12 @@ fn undelete(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply,
     }
     never_respelt(change, kind, &account.name, &account.uid)?;
     named_by_rules(change, kind.wire(), &account.name.clone(), &home)?;
+    if account.refers("scope") != Some(home.uid.as_str()) {
+        // Its home was made again since: reaching down from there is given anew.
+        grant_at(change, &home)?;
+        account.refs.retain(|(label, _)| label != "scope");
+        account.refs.push(("scope".into(), home.uid.clone()));
+    }
     account.deleted = None;
     account.body.insert("status".into(), "disabled".into());
     account.body.insert("returned".into(), "undeleted".into());

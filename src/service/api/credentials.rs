@@ -3,14 +3,16 @@
 //! In:    an account; ceilings of the key's own; its end.
 //! Out:   a token, shown once, and what is stored of it: an HMAC under a pepper that isn't in the store.
 //! Law:   only who may act as the account makes, rotates, widens or re-enables its keys; a scope or an end outside the
-//!        account's is refused; a rotation never gives more than there was.
+//!        account's is refused; a rotation never gives more than there was. Whoever's own key is bounded gets no key
+//!        that isn't bounded as much, unless he may grant.
 
 use super::{Input, Op, on, op, set};
 use crate::service::authn::{Minted, mint as new_token};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Field, Ty, may, must};
 use crate::service::guard::On;
-use crate::service::holding::covers;
+use crate::service::holding::{self, covers};
+use crate::service::memory::Key;
 use crate::service::object::{Fields, Kind, Object};
 use crate::service::problem::Problem;
 use crate::service::token::Holder;
@@ -73,7 +75,7 @@ fn mint(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
             format!("`{scope}` is outside the account's home `{}`", account.scope),
         ));
     }
-    super::place(change, Some(&scope))?;
+    let reach = super::place(change, Some(&scope))?;
     let mut body = Fields::new();
     super::name_found(&mut body, "account", &account);
     set(&mut body, input, &["id", "boundaries", "policy", "networks", "title", "mfa"]);
@@ -88,10 +90,20 @@ fn mint(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     stamp(&mut body, &minted);
     let mut key = change.object(Kind::Credential, "", &account.scope, body);
     key.name = input.text("id").unwrap_or(&key.uid).to_owned();
-    key.refs = vec![("account".into(), account.uid)];
+    key.refs = vec![("account".into(), account.uid.clone()), ("scope".into(), reach.uid)];
+    no_wider(change, &key, &account)?;
     let mut shown = change.put(&permit, key)?.show();
     shown["can_do_now"] = warnings;
     Ok(Reply { status: 201, body: shown, secret: Some(("token", minted.token)) })
+}
+
+/// A key that could do what the caller's own can't takes the right to grant.
+fn no_wider(change: &mut Change<'_>, key: &Object, account: &Object) -> Result<(), Problem> {
+    let caller = change.caller()?;
+    if !Key::of(key).iter().all(|(_, key)| holding::no_wider(key, &caller)) {
+        change.permit("grant", on(account))?;
+    }
+    Ok(())
 }
 
 fn stamp(body: &mut Fields, minted: &Minted) {
@@ -165,6 +177,7 @@ fn key_of(change: &mut Change<'_>, id: &str) -> Result<(Object, Object), Problem
 fn rotate(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let (mut key, account) = key_of(change, &input.id)?;
     let permit = change.permit("act_as", on(&account))?;
+    no_wider(change, &key, &account)?;
     if key.is_disabled() || key.time("expires_at").is_some_and(|at| at <= change.at) {
         return Err(Problem::conflict("only a live key is rotated: mint a new one"));
     }
@@ -193,6 +206,7 @@ fn disable(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
 fn enable(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let (mut key, account) = key_of(change, &input.id)?;
     let permit = change.permit("act_as", on(&account))?;
+    no_wider(change, &key, &account)?;
     key.body.insert("status".into(), "active".into());
     Ok(Reply::ok(change.put(&permit, key)?.show()))
 }

@@ -113,13 +113,16 @@ fn bind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         Some((kind, id, _)) => Where::Resource(kind, id),
         None => Where::Place(&place.name),
     };
-    if !holding::role(&org, &caller, role, held_at, until) {
+    let everyone = input.text("everyone").and_then(Kind::of_wire);
+    let to =
+        holding::receivers(everyone.or(input.reference("holder").map(|(k, _)| k)).unwrap_or(Kind::Group));
+    if !holding::role(&org, &caller, role, held_at, until, to) {
         change.permit("grant", On::Role(role, &place.name))?;
     }
     let mut refs = vec![("scope".to_owned(), place.uid.clone())];
     refs.extend(at_resource.map(|(_, _, uid)| ("resource".to_owned(), uid)));
     let holder = match (input.reference("holder"), input.text("everyone")) {
-        (Some((kind, id)), None) => Some(change.find(kind, id)?),
+        (Some((kind, id)), None) => Some(change.seen(kind, id)?),
         (None, Some(_)) => None,
         _ => return Err(Problem::field("holder", "give one of `holder` and `everyone`")),
     };
@@ -141,20 +144,7 @@ fn unbind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let binding = change.find(Kind::Binding, &input.id)?;
     let place = place(change, Some(&binding.scope.clone()))?;
     let permit = change.permit("unbind", at(&place))?;
-    let role = binding.text("role").unwrap_or_default();
-    if read_by_rules(change, role)? {
-        change.permit("grant", On::Role(role, &place.name))?;
-    }
     gone(change, input, &permit, binding)
-}
-
-/// Whether an active rule asks for this role, or for one that it includes: without it the rule says something else.
-fn read_by_rules(change: &Change<'_>, role: &str) -> Result<bool, Problem> {
-    let org = change.org()?;
-    let roles = &org.own.set.vocabulary().roles;
-    let Some(held) = roles.iter().find(|r| r.wire == role) else { return Ok(false) };
-    let name = |id: &crate::RoleId| roles[id.0 as usize].name.to_string();
-    Ok(held.includes.iter().any(|id| org.named.contains(&("has role".to_owned(), name(id)))))
 }
 
 fn gone(change: &mut Change<'_>, input: &Input, permit: &Permit, object: Object) -> Result<Reply, Problem> {
@@ -201,7 +191,8 @@ fn detach(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
 fn link(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let agent = change.find(Kind::Agent, input.must("agent")?)?;
     let permit = change.permit("link", on(&agent))?;
-    let behind = thing(change, input, "for")?;
+    let (kind, id) = input.reference("for").ok_or_else(|| Problem::field("for", "missing"))?;
+    let behind = change.seen(kind, id)?;
     if behind.uid == agent.uid {
         return Err(Problem::field("for", "an agent does not act for itself"));
     }
@@ -220,9 +211,11 @@ fn link(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     Ok(Reply::created(change.put(&permit, link)?.show()))
 }
 
-/// Whether the caller can say yes for whoever would be acted for.
+/// Whether the caller can say yes for whoever would be acted for: what bounds its own credential, an agent is not
+/// bounded by.
 fn consents(change: &Change<'_>, behind: &Object) -> bool {
-    change.may("consent", on(behind))
+    let whole = change.caller.as_ref().is_some_and(holding::whole);
+    change.may("consent", on(behind)) && (whole || change.may("grant", on(behind)))
 }
 
 fn consent(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
@@ -231,6 +224,9 @@ fn consent(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let uid = link.refers("for").unwrap_or_default().to_owned();
     let behind = change.tx.object(&org, &uid)?.ok_or_else(Problem::absent)?;
     let permit = change.permit("consent", on(&behind))?;
+    if !holding::whole(&change.caller()?) {
+        change.permit("grant", on(&behind))?;
+    }
     link.body.insert("consented_by".into(), granted_by(change));
     Ok(Reply::ok(change.put(&permit, link)?.show()))
 }

@@ -3,13 +3,16 @@
 //! In:    a group's id and place; an account or group that joins it, perhaps until a time.
 //! Out:   groups, memberships.
 //! Law:   joining gives all that the group has, whether by binding or by a rule that names it: only a member, or who may
-//!        grant on that group, lets others in.
+//!        grant on that group, lets others in. Into a group that an agent acts for nobody is put without his consent.
 
-use super::{Input, Op, at, conditional, name_found, named_by_rules, op, place, set, unchanged};
+use super::{
+    Input, Op, at, conditional, had_by_another, name_found, named_by_rules, on, op, place, set, unchanged,
+};
+use crate::Place;
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::guard::On;
-use crate::service::holding;
+use crate::service::holding::{self, Where};
 use crate::service::object::{Fields, Kind};
 use crate::service::problem::Problem;
 
@@ -58,6 +61,7 @@ fn create(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let permit = change.permit("create_group", at(&place))?;
     let id = input.must("id")?;
     named_by_rules(change, "group", id, &place)?;
+    had_by_another(change, Kind::Group, id, &place)?;
     let mut body = Fields::new();
     set(&mut body, input, &["id", "title"]);
     body.insert("scope".into(), place.name.as_str().into());
@@ -74,22 +78,7 @@ fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     Ok(Reply::ok(change.put(&permit, group)?.show()))
 }
 
-/// A rule that names a group may deny its members: leaving it, or one in it, takes somebody who may grant on it.
-fn may_lift(change: &mut Change<'_>, group: &str) -> Result<(), Problem> {
-    let org = change.org()?;
-    let directory = &org.own.directory;
-    let within = directory.group(group).map(|ix| &directory.groups[ix.index()].within);
-    let all = within.into_iter().flat_map(|w| w.iter());
-    let ids = all.map(|(g, _)| directory.groups[g.index()].id.to_string());
-    let named: Vec<String> = ids.filter(|id| org.named.contains(&("group".to_owned(), id.clone()))).collect();
-    named.iter().try_for_each(|id| change.permit("grant", On::Group(id)).map(|_| ()))
-}
-
 fn delete(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
-    let group = change.find(Kind::Group, &input.id)?;
-    if change.may("delete", On::Group(&group.name)) {
-        may_lift(change, &group.name)?;
-    }
     super::remove(change, input, Kind::Group, "delete")
 }
 
@@ -97,14 +86,19 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let group = change.find(Kind::Group, input.must("group")?)?;
     let (kind, id) = input.reference("member").ok_or_else(|| Problem::field("member", "missing"))?;
     let permit = change.permit(if kind == Kind::Group { "nest" } else { "join" }, On::Group(&group.name))?;
-    let member = change.find(kind, id)?;
+    let member = change.seen(kind, id)?;
     if member.uid == group.uid {
         return Err(Problem::field("member", "a group is not in itself"));
     }
     let until = input.time("until").unwrap_or(i64::MAX);
     let (org, caller) = (change.org()?, change.caller()?);
-    if !holding::group(&org, &caller, &group.name, until) {
+    if !holding::group(&org, &caller, &group.name, until, holding::receivers(kind)) {
         change.permit("grant", On::Group(&group.name))?;
+        roles_of(change, &group.name, until, holding::receivers(kind))?;
+    }
+    if acted_for(change, &group.name)? {
+        // Whoever is in it can be acted for: that takes his consent.
+        change.permit("consent", on(&member))?;
     }
     if kind == Kind::Group {
         no_cycle(change, &group.uid, &member.uid)?;
@@ -118,6 +112,46 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut membership = change.object(Kind::Membership, &name, &group.scope, body);
     membership.refs = vec![("group".into(), group.uid.clone()), ("member".into(), member.uid)];
     Ok(Reply::created(change.put(&permit, membership)?.show()))
+}
+
+/// To grant on a group is no right at the places where the group, or one that it is in, holds its roles: those are
+/// held, or granted, one by one.
+fn roles_of(change: &mut Change<'_>, group: &str, until: i64, to: &[Kind]) -> Result<(), Problem> {
+    let (state, caller) = (change.org()?, change.caller()?);
+    let directory = &state.own.directory;
+    let roles = &state.own.set.vocabulary().roles;
+    let Some(ix) = directory.group(group) else { return Ok(()) };
+    let within = directory.groups[ix.index()].within.iter();
+    for binding in within.flat_map(|(g, _)| directory.groups[g.index()].bindings.iter()) {
+        let role = roles[binding.role.0 as usize].wire.as_str();
+        let scope = match &binding.place {
+            Place::Scope(ix) => Some(*ix),
+            Place::Resource(entity) => {
+                directory.resource(entity).and_then(|ix| directory.resources[ix.index()].scope)
+            }
+            Place::Everywhere => None,
+        };
+        let path = scope.map_or(state.id.as_str(), |ix| directory.scopes[ix.index()].entity.id.as_str());
+        if !holding::role(&state, &caller, role, Where::Place(path), until, to) {
+            change.permit("grant", On::Role(role, path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an agent may act for the members of a group, or of one that it is in.
+fn acted_for(change: &mut Change<'_>, group: &str) -> Result<bool, Problem> {
+    let state = change.org()?;
+    let org = change.org.clone();
+    let directory = &state.own.directory;
+    let within = directory.group(group).map(|ix| &directory.groups[ix.index()].within);
+    for (ix, _) in within.into_iter().flat_map(|w| w.iter()) {
+        let found = change.find(Kind::Group, &directory.groups[ix.index()].id)?;
+        if change.tx.referring(&org, &found.uid)?.iter().any(|o| o.kind == Kind::Link) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who makes a grant, for those who read it later.
@@ -154,7 +188,6 @@ fn leave(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let uid = membership.refers("group").unwrap_or_default().to_owned();
     let group = change.tx.object(&org, &uid)?.ok_or_else(Problem::absent)?;
     let permit = change.permit("leave", On::Group(&group.name))?;
-    may_lift(change, &group.name)?;
     unchanged(&membership, input)?;
     change.delete(&permit, membership.clone())?;
     Ok(Reply::ok(serde_json::json!({ "uid": membership.uid, "deleted": true })))

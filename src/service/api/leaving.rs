@@ -27,7 +27,7 @@ pub const OPS: &[Op] = &[op(
 fn leave(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut user = change.find(Kind::User, &input.id)?;
     let permit = change.permit("disable", on(&user))?;
-    let heir = input.reference("hand_over_to").map(|(kind, id)| change.find(kind, id)).transpose()?;
+    let heir = input.reference("hand_over_to").map(|(kind, id)| change.seen(kind, id)).transpose()?;
     let org = change.org.clone();
     let (mut handed, mut disabled, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
     for mut other in change.tx.referring(&org, &user.uid)? {

@@ -21,10 +21,10 @@ pub use install::{AdminKey, first_installation_key, new_organization};
 pub use policy_sets::{check, diff, test};
 pub use reading::{View, get, list};
 
-use super::change::{Change, Reply};
+use super::change::{Change, Reply, gone};
 use super::fields::Field;
 use super::guard::On;
-use super::object::{Fields, Kind, Object};
+use super::object::{Fields, Kind, Object, place_kind};
 use super::pepper::Peppers;
 use super::problem::Problem;
 use serde_json::Value;
@@ -144,15 +144,6 @@ fn on(object: &Object) -> On<'_> {
     }
 }
 
-/// The kind of the place at a path: by its depth.
-fn place_kind(path: &str) -> Kind {
-    match path.matches('/').count() {
-        0 => Kind::Organization,
-        1 => Kind::Project,
-        _ => Kind::Environment,
-    }
-}
-
 /// The place of a field, or the organization's root if the field isn't there.
 fn place(change: &mut Change<'_>, path: Option<&str>) -> Result<Object, Problem> {
     let root = change.root()?;
@@ -173,21 +164,18 @@ fn unchanged(object: &Object, input: &Input) -> Result<(), Problem> {
     }
 }
 
+/// A name that another had is still said: by who enforces, in the texts of keys, by people. Only who may grant here gives
+/// it again.
+fn had_by_another(change: &mut Change<'_>, kind: Kind, name: &str, place: &Object) -> Result<(), Problem> {
+    let org = change.org.clone();
+    let before = change.tx.ever_referring(&org, &gone(kind, name))?;
+    if before.is_empty() { Ok(()) } else { change.permit("grant", at(place)).map(|_| ()) }
+}
+
 /// An id that an active rule names gives a new thing what the rule says: only who may grant here makes it.
 fn named_by_rules(change: &mut Change<'_>, kind: &str, id: &str, place: &Object) -> Result<(), Problem> {
     let named = change.org()?.named.contains(&(kind.to_owned(), id.to_owned()));
     if named { change.permit("grant", at(place)).map(|_| ()) } else { Ok(()) }
-}
-
-/// What an active rule names can't be deleted.
-fn not_named(change: &Change<'_>, object: &Object) -> Result<(), Problem> {
-    if change.org()?.named.contains(&(object.kind.wire().to_owned(), object.name.clone())) {
-        let what = format!("{} \"{}\"", object.kind.wire(), object.name);
-        return Err(Problem::conflict(format!(
-            "the active policy set names {what}: activate a set that doesn't, then delete it"
-        )));
-    }
-    Ok(())
 }
 
 fn set(body: &mut Fields, input: &Input, names: &[&str]) {
@@ -205,6 +193,61 @@ fn name_found(body: &mut Fields, field: &str, found: &Object) {
     body.insert(field.to_owned(), serde_json::json!({ "kind": found.kind.wire(), "id": found.name }));
 }
 
+/// Takes attributes as they are given. What they name of the directory is remembered by uid: another that gets the name
+/// later isn't meant.
+fn set_attributes(change: &mut Change<'_>, object: &mut Object, input: &Input) -> Result<(), Problem> {
+    if !input.has("attributes") {
+        return Ok(());
+    }
+    set(&mut object.body, input, &["attributes"]);
+    object.refs.retain(|(label, _)| !label.starts_with("attributes"));
+    if let Some(mut attributes) = object.body.remove("attributes") {
+        name_values(change, &mut attributes, "attributes", &mut object.refs)?;
+        object.body.insert("attributes".to_owned(), attributes);
+    }
+    Ok(())
+}
+
+fn name_values(
+    change: &mut Change<'_>,
+    value: &mut Value,
+    at: &str,
+    refs: &mut Vec<(String, String)>,
+) -> Result<(), Problem> {
+    if let Some((kind, id)) = reference_of(value) {
+        let found = change.seen(kind, &id).map_err(|p| match p.status {
+            404 => Problem::field(
+                at.replace('/', "."),
+                format!("no {} `{id}` here: create it first", kind.wire()),
+            ),
+            _ => p,
+        })?;
+        *value = serde_json::json!({ "kind": kind.wire(), "id": found.name });
+        refs.push((at.to_owned(), found.uid));
+        return Ok(());
+    }
+    match value {
+        Value::Array(items) => {
+            let mut numbered = items.iter_mut().enumerate();
+            numbered.try_for_each(|(n, v)| name_values(change, v, &format!("{at}/{n}"), refs))
+        }
+        Value::Object(fields) => {
+            // A name may hold what a pointer must not: such a field is none that a set could declare.
+            let mut plain = fields.iter_mut().filter(|(name, _)| !name.contains(['/', '~']));
+            plain.try_for_each(|(name, v)| name_values(change, v, &format!("{at}/{name}"), refs))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A value that names something of the directory.
+fn reference_of(value: &Value) -> Option<(Kind, String)> {
+    let fields = value.as_object().filter(|fields| fields.len() == 2)?;
+    let kind = Kind::of_wire(fields.get("kind")?.as_str()?)?;
+    let named = kind.is_scope() || kind.is_account() || kind == Kind::Group;
+    named.then_some((kind, fields.get("id")?.as_str()?.to_owned()))
+}
+
 /// Deletes what the path names, with the permission `action` on what `thing` gives.
 fn remove(
     change: &mut Change<'_>,
@@ -215,7 +258,6 @@ fn remove(
     let object = change.find(kind, &input.id)?;
     let permit = change.permit(action, on(&object))?;
     unchanged(&object, input)?;
-    not_named(change, &object)?;
     change.delete(&permit, object.clone())?;
     Ok(Reply::ok(serde_json::json!({ "uid": object.uid, "deleted": true })))
 }

@@ -2,9 +2,10 @@
 //!
 //! In:    ids below the organization's root.
 //! Out:   nodes whose name is their path.
-//! Law:   what stands below a deleted node counts as deleted with it.
+//! Law:   what stands below a deleted node counts as deleted with it. A path that was ever somewhere is made again only by
+//!        who may grant there: boundaries, stage and registered resources of the old place are not those of the new one.
 
-use super::{Input, Op, at, conditional, named_by_rules, on, op, place, set, unchanged};
+use super::{Input, Op, at, conditional, had_by_another, named_by_rules, on, op, place, set, unchanged};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::object::{Fields, Kind};
@@ -67,6 +68,7 @@ fn create(
     let permit = change.permit(action, at(&above))?;
     let path = format!("{}/{}", above.name, input.must("id")?);
     named_by_rules(change, kind.wire(), &path, &above)?;
+    had_by_another(change, kind, &path, &above)?;
     let mut body = Fields::new();
     body.insert("path".into(), path.as_str().into());
     set(&mut body, input, &["id", "title", "stage", "project"]);

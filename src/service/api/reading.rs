@@ -4,12 +4,12 @@
 //! Out:   what the caller may read of it.
 //! Law:   each object shown was decided on; absent and forbidden are one answer.
 
-use super::{on, place_kind};
+use super::on;
 use crate::service::authn::Caller;
 use crate::service::change::find;
 use crate::service::guard::{On, permit};
 use crate::service::memory::OrgState;
-use crate::service::object::{Kind, Object};
+use crate::service::object::{Kind, Object, place_kind};
 use crate::service::problem::Problem;
 use crate::service::store::Read;
 use serde_json::Value;

@@ -3,9 +3,10 @@
 //! In:    kind and id as the active policy set knows them, where they stand, what they sit in, their attributes.
 //! Out:   stored resources: what is stored, requests can't talk down.
 //! Law:   a resource has one place. Rules go by its attributes and by what it sits in, so setting those is an edge: only
-//!        who may grant at its place does it.
+//!        who may grant at its place does it. Saying nothing of a thing of which requests could say something is setting
+//!        it, too: what is stored takes the place of what is supplied.
 
-use super::{Input, Op, at, conditional, named_by_rules, op, place, set, unchanged};
+use super::{Input, Op, at, conditional, named_by_rules, op, place, set, set_attributes, unchanged};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Ty, may, must};
 use crate::service::object::{Fields, Kind};
@@ -55,15 +56,19 @@ fn register(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         ));
     }
     named_by_rules(change, kind, id, &place)?;
-    if input.has("attributes") || input.has("in") {
+    let supplied = vocabulary.kinds.iter().filter(|k| k.wire == kind).any(|k| {
+        !k.parents.is_empty() || k.attributes.iter().any(|a| a.provenance != crate::Provenance::Stored)
+    });
+    if supplied || input.has("attributes") || input.has("in") {
         // What is stored of a thing is what rules go by.
         change.permit("grant", at(&place))?;
     }
     let mut body = Fields::new();
-    set(&mut body, input, &["kind", "id", "in", "attributes"]);
+    set(&mut body, input, &["kind", "id", "in"]);
     body.insert("scope".into(), place.name.as_str().into());
     let mut resource = change.object(Kind::Resource, &format!("{kind}/{id}"), &place.name, body);
     resource.refs = vec![("scope".into(), place.uid)];
+    set_attributes(change, &mut resource, input)?;
     if let Some((above, id)) = resource.reference("in") {
         let above = change.find(Kind::Resource, &format!("{above}/{id}"))?;
         resource.refs.push(("in".into(), above.uid));
@@ -77,7 +82,7 @@ fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let permit = change.permit("register", at(&place))?;
     change.permit("grant", at(&place))?;
     unchanged(&resource, input)?;
-    set(&mut resource.body, input, &["attributes"]);
+    set_attributes(change, &mut resource, input)?;
     Ok(Reply::ok(change.put(&permit, resource)?.show()))
 }
 
@@ -85,7 +90,6 @@ fn forget(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let resource = change.find(Kind::Resource, &input.id)?;
     let place = place(change, Some(&resource.scope.clone()))?;
     let permit = change.permit("register", at(&place))?;
-    change.permit("grant", at(&place))?;
     unchanged(&resource, input)?;
     let org = change.org.clone();
     let mut inner = change.tx.referring(&org, &resource.uid)?.into_iter();
