@@ -226,7 +226,7 @@ fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
         wrong |= !(1..=3).contains(&count);
         // The digits in the upper bytes, the last one uppermost.
         let number =
-            ((digits >> (8 * start & 127)) as u32) << (4u32.wrapping_sub(count).wrapping_mul(8) & 31);
+            ((digits >> ((8 * start) & 127)) as u32) << (4u32.wrapping_sub(count).wrapping_mul(8) & 31);
         wrong |= (number & 0x7f7f_7f7f).wrapping_add(0x7676_7676) & 0x8080_8080 != 0;
         let number = (number >> 8 & 0xff) * 100 + (number >> 16 & 0xff) * 10 + (number >> 24);
         wrong |= number > 255 || number < LEAST[count as usize & 3];
