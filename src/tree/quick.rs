@@ -73,6 +73,10 @@ fn guarded(tree: &Tree, entry: &Entry) -> Option<(OneTest, Option<u32>)> {
     }
     let steps = &tree.steps[entry.start as usize..entry.end as usize];
     let [Step { root, place }] = steps else { return None };
+    // Of several rules, some of which ask for something, another may match when the first is passed over.
+    if entry.single_start != entry.start {
+        return None;
+    }
     let first = tree.nodes[root.node()?];
     let second = tree.nodes[first.yes.node()?];
     let yes = second.yes != Ref::NO && second.yes.node().is_none();
@@ -165,4 +169,40 @@ fn has(set: &[Value], element: &Value) -> bool {
         _ => Ordering::Less,
     });
     found.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::set::PolicySet;
+    use crate::source::Sources;
+
+    /// Two denies on one condition: lifting the first, which asks for something, doesn't lift the second.
+    #[test]
+    fn a_rule_that_is_passed_over_leaves_the_next() {
+        let text = "account user {}\nresource doc { owner: user? }\naction read on doc\npolicy p {\n\
+            a: allow user to read on doc\n\
+            d: deny user to read on doc when resource.owner exists and resource.owner == account ask mfa\n";
+        let second = "e: deny user to read on doc when resource.owner exists and resource.owner == account\n";
+        for (more, ask) in [("", true), (second, false)] {
+            let mut sources = Sources::default();
+            sources.add("p.pol", format!("{text}{more}}}\n"));
+            let compiled = PolicySet::compile(sources, 0);
+            let set = compiled.set.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
+            let mut sources = Sources::default();
+            let data = sources
+                .add("d.json", r#"{"accounts":[{"kind":"user","id":"ana"},{"kind":"user","id":"ben"}]}"#);
+            let directory = set.load_directory(&sources, data).0.expect("the data loads");
+            let decide = |owner: &str| {
+                let request = format!(
+                    r#"{{"account":{{"kind":"user","id":"ana"}},"action":{{"name":"read"}},"resource":{{"kind":"doc",
+                    "id":"x","attributes":{{"owner":{{"kind":"user","id":"{owner}"}}}}}}}}"#
+                );
+                let question = set.request(&directory, &request, 0).expect("the request fits");
+                set.decide(&directory, &question)
+            };
+            assert!(decide("ben").is_allow());
+            let denied = decide("ana");
+            assert_eq!((denied.is_allow(), denied.ask), (false, ask), "{more}");
+        }
+    }
 }
