@@ -6,6 +6,7 @@
 
 mod client;
 mod commands;
+mod host;
 mod limits;
 mod offline;
 mod policies;
@@ -88,7 +89,8 @@ fn command() -> Command {
         .arg(Arg::new("json").long("json").global(true).num_args(0).help("Answers as the service gives them"))
         .subcommand(serve::init_command())
         .subcommand(serve::serve_command())
-        .subcommand(serve::recover_command())
+        .subcommand(host::recover_command())
+        .subcommand(host::restore_command())
         .subcommand(client::authorize_command())
         .subcommand(policies::command())
         .subcommand(offline::command())
@@ -117,7 +119,8 @@ fn run(matches: &ArgMatches) -> Done {
     match name {
         "init" => serve::init(found),
         "serve" => serve::serve(found),
-        "recover" => serve::recover(found),
+        "recover" => host::recover(found),
+        "restore" => host::restore(found),
         "authorize" => client::authorize(found),
         "policy" => policies::run(found),
         "audit" => offline::run(found),

@@ -216,8 +216,26 @@ fn get(server: &Server, seen: &Seen, collection: &str, id: &str) -> Told {
 
 /// Fields that lists can be filtered by, beside `below`.
 const FILTERS: &[&str] = &[
-    "below", "account", "agent", "boundary", "everyone", "for", "group", "holder", "home", "id", "kind",
-    "member", "owner", "project", "role", "scope", "stage", "status", "to",
+    "below",
+    "account",
+    "agent",
+    "boundary",
+    "everyone",
+    "for",
+    "group",
+    "holder",
+    "home",
+    "id",
+    "kind",
+    "member",
+    "owner",
+    "owner_gone",
+    "project",
+    "role",
+    "scope",
+    "stage",
+    "status",
+    "to",
 ];
 
 fn list(server: &Server, seen: &Seen, collection: &str) -> Told {
