@@ -77,19 +77,22 @@ impl<'a> Handing<'a> {
             && self.bounds_alike(&actions, None)
     }
 
-    /// Whether rules of policies that ask for what is handed on give it alike; their actions join the others.
+    /// Whether rules that ask for what is handed on say the same of both; their actions join the others. A deny may ask, too:
+    /// who has the right is spared by it.
     fn asked_alike(&self, actions: &mut BTreeSet<ActionId>) -> bool {
-        for rule in self.in_policies().filter(|r| r.effect == Effect::Allow) {
+        for rule in &self.program.rules {
             let names = |w: &Who| match w {
                 Who::Group(g) | Who::KindInGroup(_, g) => self.shared.contains(g),
                 _ => false,
             };
-            let by_head = rule.who.iter().any(names);
+            let by_head = rule.effect == Effect::Allow && rule.who.iter().any(names);
             let by_test = rule.when.iter().chain(&rule.unless).any(|e| self.asks(e).handed > 0);
             if by_head || by_test {
                 actions.extend(rule.actions.iter().copied());
             }
-            if by_head && !self.gives_alike(rule) || by_test && !self.tested_alike(rule) {
+            // Of a role the others may hold what the giver doesn't.
+            let alike = !matches!(rule.home, Home::Role(_)) && self.tested_alike(rule);
+            if by_head && !self.gives_alike(rule) || by_test && !alike {
                 return false;
             }
         }
@@ -187,8 +190,9 @@ impl<'a> Handing<'a> {
         !hits || (all() && !self.reads_account(rule))
     }
 
+    /// Whether it asks of the account more than what both will have.
     fn reads_account(&self, rule: &Rule) -> bool {
-        rule.when.iter().chain(&rule.unless).map(|e| self.asks(e)).any(|a| a.handed + a.other > 0)
+        rule.when.iter().chain(&rule.unless).any(|e| self.asks(e).other > 0)
     }
 
     fn asks(&self, expr: &Expr) -> Asks {
@@ -207,9 +211,10 @@ impl<'a> Handing<'a> {
             },
             ExprKind::InGroup(member, group) if member.kind == ExprKind::Account => match &group.kind {
                 ExprKind::Literal(Value::Entity(g)) if !self.shared.contains(&g.id) => other,
-                // A group read from data may be one of those.
+                ExprKind::Literal(_) => handed,
+                // A group read from data may be one of those, or another.
                 _ if self.shared.is_empty() => other,
-                _ => handed,
+                _ => Asks { handed: 1, other: 1 },
             },
             ExprKind::Call(..) => self.asks(&expanded(self.program, expr)),
             _ => children(expr)

@@ -581,3 +581,38 @@ fn a_name_that_another_had_is_given_by_who_may_grant() {
     world.done("POST", "/v1/groups", &json!({ "id": "crew" }));
     world.done("POST", "/v1/service-accounts", &machine("ci"));
 }
+
+#[test]
+fn a_role_that_spares_from_a_deny_is_no_more_in_other_hands() {
+    let world = World::furnished();
+    world.activate(&format!(
+        "{}\n{}\n",
+        crate::world::RULES,
+        r#"
+resource page {}
+action ring, knock, buzz on page
+role senior { allow knock on page }
+role strict { allow knock on page }
+policy sparing {
+  seniors: deny user to ring on page unless account has role senior
+  confirmed: deny user to buzz on page
+    unless account has role strict and account is user and account.mfa exists and account.mfa
+}
+"#
+    ));
+    world.bind("user", "ben", "policyd/admin", "acme");
+    world.bind("user", "ben", "senior", "acme");
+    world.bind("user", "ben", "strict", "acme");
+    let ben = world.key("user", "ben");
+    let give = |role: &str, kind: &str, id: &str| {
+        let body = json!({ "holder": { "kind": kind, "id": id }, "role": role, "scope": "acme" });
+        world.ask(&ben, "POST", "/v1/bindings", &body)
+    };
+    assert_eq!(give("senior", "user", "ana").status, 201, "it spares her from what it spares him");
+    refused(&give("strict", "user", "ana"), "grant");
+    world.done(
+        "POST",
+        "/v1/bindings",
+        &json!({ "holder": { "kind": "user", "id": "ana" }, "role": "strict", "scope": "acme" }),
+    );
+}
