@@ -116,7 +116,12 @@ fn a_head_that_does_not_come_ends_the_connection() {
             stream
         })
         .collect();
-    assert_eq!(world.ask("", "GET", "/healthz", &Value::Null).status, 200);
+    // The place of whoever looked whether the service is up may still be taken for a moment.
+    let served = (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        world.raw("", "GET", "/healthz", &[], Vec::new()).is_some_and(|told| told.status == 200)
+    });
+    assert!(served, "the fourth place is free");
     let began = Instant::now();
     for stream in &slow {
         // A byte now and then doesn't help.
