@@ -18,7 +18,9 @@ use crate::request::{Asked, KeyPolicy, Question, RequestError, Room, Words, json
 use crate::source::{SourceId, Sources, Span};
 use crate::suite::{self, Coverage, TestOutcome};
 use crate::syntax::{ast, format, parse};
-use crate::tree::{self, Link, Resolved, RuleText, Sequenced, Stats as TreeStats, Tree, file, stats};
+use crate::tree::{
+    self, Door, Hearing, Link, Resolved, RuleText, Sequenced, Stats as TreeStats, Tree, file, stats,
+};
 use crate::value::{Effect, Entity, KindId, RoleId};
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -30,6 +32,7 @@ pub struct PolicySet {
     sources: Arc<Sources>,
     tree: Tree,
     words: Words,
+    door: Door,
     /// Made when first needed for a set that was read from a built file; `None` if its sources don't check.
     checked: OnceLock<Option<Checked>>,
     from_built: bool,
@@ -88,7 +91,8 @@ impl PolicySet {
         let (sources, tree) = file::read(bytes)?;
         let words = Words::new(&tree.vocabulary);
         let sources = Arc::new(sources);
-        Ok(PolicySet { sources, tree, words, checked: OnceLock::new(), from_built: true })
+        let door = Door::new(&tree);
+        Ok(PolicySet { sources, tree, words, door, checked: OnceLock::new(), from_built: true })
     }
 
     /// Whether these bytes begin as a built file does.
@@ -184,6 +188,24 @@ impl PolicySet {
     /// - `link`: what [`PolicySet::link`] gave for this directory.
     /// - Errors: what the same request in JSON gets.
     pub fn decide_text(
+        &self,
+        directory: &Directory,
+        link: Option<&Link>,
+        request: &TextRequest<'_>,
+        room: &mut Room,
+    ) -> Result<Decision, RequestError> {
+        if let Some(link) = link {
+            let hearing = Hearing { door: &self.door, words: &self.words, tree: &self.tree, directory, link };
+            if let Some(decision) = hearing.decide(request, room.numbers()) {
+                return Ok(decision);
+            }
+        }
+        self.decide_question(directory, link, request, room)
+    }
+
+    /// The same by way of a question.
+    #[cold]
+    fn decide_question(
         &self,
         directory: &Directory,
         link: Option<&Link>,
@@ -399,8 +421,8 @@ fn link(
             diagnostics.extend(lint::lint(&program, sources, now));
             *diagnostics = lint::settle(&files, std::mem::take(diagnostics));
             let checked = OnceLock::from(Some(Checked { program, files }));
-            let words = Words::new(&tree.vocabulary);
-            Some(PolicySet { sources: Arc::clone(sources), tree, words, checked, from_built: false })
+            let (words, door) = (Words::new(&tree.vocabulary), Door::new(&tree));
+            Some(PolicySet { sources: Arc::clone(sources), tree, words, door, checked, from_built: false })
         }
         Err(limit) => {
             let span = limit.span().unwrap_or_default();

@@ -27,6 +27,7 @@ pub use records::{Account, Binding, Group, Link, LinkTarget, List, Place, Resour
 pub use table::Table;
 pub use world::{Thing, World};
 
+use crate::request::same;
 use crate::value::{Entity, KindId, hash_name};
 use names::Names;
 use std::sync::Arc;
@@ -119,6 +120,29 @@ impl Directory {
         let is = |e: &Entity| e.kind == kind && e.id == id;
         let is = |at: u32| self.accounts.get(at as usize).is_some_and(|a| is(&a.entity));
         self.account_names.get(hash, is).map(AccountIx)
+    }
+
+    /// What is held of the account with this kind and id, whose [`hash_name`] is known.
+    #[inline]
+    pub(crate) fn account_record(&self, hash: u64, kind: KindId, id: &str) -> Option<&Account> {
+        let mut found = None;
+        self.account_names.get(hash, |at| {
+            let is = |account: &&Account| account.entity.kind == kind && same(&account.entity.id, id);
+            found = self.accounts.get(at as usize).filter(is);
+            found.is_some()
+        });
+        found
+    }
+
+    /// The scope node with this path, whose [`hash_name`] under [`SCOPE_PATHS`] is known.
+    #[inline]
+    pub(crate) fn scope_record(&self, hash: u64, path: &str) -> Option<&Scope> {
+        let mut found = None;
+        self.scope_names.get(hash, |at| {
+            found = self.scopes.get(at as usize).filter(|scope| same(&scope.entity.id, path));
+            found.is_some()
+        });
+        found
     }
 
     /// The stored resource with this kind and id, whose [`hash_name`] is known.

@@ -9,9 +9,12 @@ pub mod json;
 mod quick;
 mod resolve;
 pub mod text;
+mod words;
 
-pub use quick::{Room, Words};
+pub use quick::Room;
 pub use resolve::{CompileKeyPolicy, resolve};
+pub use words::Words;
+pub(crate) use words::{Declared, KindWords, Print, SlotType, same};
 
 use crate::directory::{AccountIx, ScopeIx};
 use crate::value::{ActionId, BoundaryId, Entity, KindId, Value};

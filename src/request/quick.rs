@@ -7,7 +7,7 @@
 
 use super::resolve::place;
 use super::text::{Fields, KeyText, Text, TextEntity, TextRequest};
-use super::{Credential, Overlay, Question, Subject};
+use super::{Credential, Overlay, Question, Subject, Words};
 use crate::check::program::{Attribute, Kind, Provenance, Sort, Type, Vocabulary};
 use crate::directory::{Directory, ResourceIx, SCOPE_PATHS, ScopeIx};
 use crate::value::{self, ActionId, BoundaryId, Entity, KindId, Value, hash_name};
@@ -23,92 +23,6 @@ const VALUES: usize = 32;
 /// Sets that are kept for later.
 const SETS_KEPT: usize = 16;
 
-/// The wire names of a vocabulary, indexed.
-#[derive(Clone, Debug, Default)]
-pub struct Words {
-    kinds: Index,
-    actions: Index,
-    has_scopes: bool,
-}
-
-impl Words {
-    /// Indexes the names of a vocabulary.
-    pub fn new(vocabulary: &Vocabulary) -> Words {
-        Words {
-            kinds: Index::of(vocabulary.kinds.iter().map(|kind| &kind.wire)),
-            actions: Index::of(vocabulary.actions.iter().map(|action| &action.wire)),
-            has_scopes: vocabulary.has_scopes(),
-        }
-    }
-
-    fn kind(&self, vocabulary: &Vocabulary, name: &str) -> Option<KindId> {
-        self.kinds.get(name, |n| &vocabulary.kinds[n].wire).map(KindId)
-    }
-
-    fn action(&self, vocabulary: &Vocabulary, name: &str) -> Option<ActionId> {
-        self.actions.get(name, |n| &vocabulary.actions[n].wire).map(ActionId)
-    }
-}
-
-/// Names by what can be read of them at once: of one length, the first and the last eight bytes. Names that agree in
-/// these stand one behind the other; those who write the set choose them.
-#[derive(Clone, Debug, Default)]
-struct Index {
-    places: Box<[(u64, u16)]>,
-}
-
-/// What is read of a name at once.
-#[inline]
-fn print(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(first), Some(last)) => {
-                (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-            }
-            _ => (bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
-        },
-    };
-    (first ^ last.rotate_left(23) ^ (bytes.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-impl Index {
-    const EMPTY: u16 = u16::MAX;
-
-    /// Of names that are there twice the first counts.
-    fn of<'n>(names: impl ExactSizeIterator<Item = &'n SmolStr>) -> Index {
-        let mask = (4 * names.len()).next_power_of_two() - 1;
-        let mut places = vec![(0, Self::EMPTY); mask + 1].into_boxed_slice();
-        for (name, n) in names.zip(0..) {
-            let print = print(name);
-            let mut at = (print >> 32) as usize & mask;
-            while places[at].1 != Self::EMPTY {
-                at = (at + 1) & mask;
-            }
-            places[at] = (print, n);
-        }
-        Index { places }
-    }
-
-    #[inline]
-    fn get<'n>(&self, name: &str, named: impl Fn(usize) -> &'n SmolStr) -> Option<u16> {
-        let mask = self.places.len().checked_sub(1)?;
-        let print = print(name);
-        let mut at = (print >> 32) as usize & mask;
-        loop {
-            let (own, n) = self.places[at];
-            if n == Self::EMPTY {
-                return None;
-            }
-            if own == print && named(usize::from(n)) == name {
-                return Some(n);
-            }
-            at = (at + 1) & mask;
-        }
-    }
-}
-
 /// Where questions are made, one after the other, in the same memory.
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -118,6 +32,7 @@ pub struct Room {
     elements: Vec<Value>,
     /// Memory of earlier overlays.
     spare: Vec<Vec<Option<Value>>>,
+    numbers: Vec<u32>,
 }
 
 impl Default for Room {
@@ -136,7 +51,7 @@ impl Default for Room {
             credential: None,
             ignored: Vec::new(),
         };
-        Room { question, sets: Vec::new(), elements: Vec::new(), spare: Vec::new() }
+        Room { question, sets: Vec::new(), elements: Vec::new(), spare: Vec::new(), numbers: Vec::new() }
     }
 }
 
@@ -144,6 +59,11 @@ impl Room {
     /// An empty one.
     pub fn new() -> Room {
         Room::default()
+    }
+
+    /// Memory for a list of numbers.
+    pub(crate) fn numbers(&mut self) -> &mut Vec<u32> {
+        &mut self.numbers
     }
 
     pub(super) fn question(&self) -> &Question {
@@ -189,7 +109,7 @@ impl<'a> Quick<'a> {
         }
         let mut values = Values { quick: self, sets, elements, spare };
 
-        let account_kind = self.words.kind(self.vocabulary, request.account.entity.kind)?;
+        let account_kind = self.words.kind(request.account.entity.kind)?;
         let declared = self.vocabulary.kind(account_kind);
         if declared.sort != Sort::Account || !declared.acting_for.is_empty() {
             return None;
@@ -205,7 +125,7 @@ impl<'a> Quick<'a> {
         question.account_ix = account_ix;
         question.account = Entity { kind: account_kind, id: id.into() };
 
-        question.action = self.words.action(self.vocabulary, request.action)?;
+        question.action = self.words.action(request.action)?;
         let properties = &self.vocabulary.action(question.action).properties;
         values.fill(request.properties, properties, &mut question.properties)?;
         complete(properties, &question.properties)?;
@@ -232,7 +152,7 @@ impl<'a> Quick<'a> {
         values: &mut Values<'_, '_>,
     ) -> Option<Option<ResourceIx>> {
         let asked = &request.resource;
-        let kind = self.words.kind(self.vocabulary, asked.kind)?;
+        let kind = self.words.kind(asked.kind)?;
         let declared = self.vocabulary.kind(kind);
         let any = asked.id.is_none();
         let targets = &self.vocabulary.action(question.action).targets;
@@ -315,11 +235,11 @@ impl<'a> Quick<'a> {
         question: &Question,
     ) -> Option<Option<ScopeIx>> {
         let given = match request.scope {
-            Some(path) if self.words.has_scopes => Some(self.path(path)?),
+            Some(path) if self.words.has_scopes() => Some(self.path(path)?),
             Some(_) => return None,
             None => None,
         };
-        if !self.words.has_scopes {
+        if !self.words.has_scopes() {
             return Some(None);
         }
         let own = held.and_then(|ix| self.directory.resources.get(ix.index())?.scope);
@@ -345,7 +265,7 @@ impl<'a> Quick<'a> {
         let Some(asked) = &request.credential else { return Some(()) };
         let scope = match asked.scope {
             None => None,
-            Some(_) if !self.words.has_scopes => return None,
+            Some(_) if !self.words.has_scopes() => return None,
             Some(path) => Some(self.path(path)?),
         };
         let mut boundaries = before.map(|credential| credential.boundaries).unwrap_or_default();
@@ -367,7 +287,7 @@ impl<'a> Quick<'a> {
     }
 
     fn entity(self, entity: TextEntity<'_>) -> Option<Entity> {
-        let kind = self.words.kind(self.vocabulary, entity.kind)?;
+        let kind = self.words.kind(entity.kind)?;
         is_id(entity.id).then(|| Entity { kind, id: entity.id.into() })
     }
 }
@@ -563,19 +483,6 @@ mod tests {
         for (n, change) in wrong.into_iter().enumerate() {
             assert!(!takes(change), "{n}");
         }
-    }
-
-    #[test]
-    fn names_are_found() {
-        let names: Vec<SmolStr> = (0..300).map(|n| format!("{}{n}", "name".repeat(n % 5)).into()).collect();
-        let twice = ["same", "other", "same"].map(SmolStr::from);
-        let index = Index::of(names.iter());
-        for (n, name) in names.iter().enumerate() {
-            assert_eq!(index.get(name, |n| &names[n]), Some(n as u16));
-            assert_eq!(index.get(&format!("{name}x"), |n| &names[n]), None);
-        }
-        assert_eq!(Index::of(twice.iter()).get("same", |n| &twice[n]), Some(0));
-        assert_eq!(Index::default().get("same", |n| &twice[n]), None);
     }
 
     #[test]

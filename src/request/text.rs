@@ -2,12 +2,12 @@
 //!
 //! In:    names and values as borrowed text, each in the form it has in JSON; a [`Room`] that is used again.
 //! Out:   the [`Question`] in that room, or the [`RequestError`] that the same request in JSON gets.
-//! Law:   `quick.rs` takes what is usual and refuses nothing; what it doesn't take is written as JSON and goes through
-//!        that door, so that a refusal has one field path and one message, and nothing is accepted that JSON wouldn't.
+//! Law:   `quick.rs` takes what is usual and refuses nothing, and so does `tree/door.rs`, where the decision alone is
+//!        wanted; what they don't take is written as JSON and goes through that door, so that a refusal has one field path and one message, and nothing is accepted that JSON wouldn't.
 
 use super::json::{self, PolicyContext};
-use super::quick::{Quick, Room, Words};
-use super::{KeyPolicy, Question, RequestError};
+use super::quick::{Quick, Room};
+use super::{KeyPolicy, Question, RequestError, Words};
 use crate::check::program::{Attribute, Type, Vocabulary};
 use std::sync::Arc;
 

@@ -4,17 +4,60 @@
 //! Out:   [`Decision`]. Total: no `Result`, no clock, no I/O, no allocation.
 //! Law:   `decide(&lower(p)?, d, q) == meaning::decide(p, d, q)` for every question (tests/laws.rs).
 
-use super::index::{ANY_BIT, Filing, Group, Leads, NONE, Slot, token_bit};
-use super::node::{Entry, Ref, Step as Part, Token, Tree};
+use super::asks::Asks;
+use super::index::{Filing, Leads, token_bit};
+use super::lookup::{Bunch, Level, NONE, Node, Slot};
+use super::node::{Token, Tree};
 use super::request::Asking;
-use super::resolved::{Held, NODES_TOGETHER, Resolved};
+use super::resolved::{Held, PLACES_NEAR, Resolved};
 use crate::decision::{Decision, RuleRef, Step};
 use crate::directory::{Binding, ScopeIx};
 use crate::request::{Credential, KeyPolicy};
 use crate::value::{BoundaryId, Effect, RoleId};
 
 /// Decides a question.
+#[inline]
 pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
+    if resolved.asker.rare { in_full(resolved) } else { by_rules(&Asking::new(resolved, &resolved.asker)) }
+}
+
+/// Decides a question on which nothing bears but the policies' rules and the account's home.
+///
+/// - Law: says what [`in_full`] says; in steps whose outcome need not be foretold, since it can't be.
+#[inline(always)]
+pub(super) fn by_rules(asking: &impl Asks) -> Decision {
+    let tree = asking.tree();
+    let mut found = Search::new(asking, None);
+    found.policies();
+    let (denied, allowed) = (found.deny != NONE, found.allow != NONE);
+    let covered = !tree.has_scopes || asking.home_covers();
+    let refused_by = match (denied, allowed, covered) {
+        (true, ..) => Some(Step::Rule),
+        (false, false, _) => Some(Step::Default),
+        (false, true, false) => Some(Step::Scope),
+        (false, true, true) => None,
+    };
+    // Every place has an end, and there is one more for no place, so that looking it up need not be foretold either.
+    let place = if denied { found.deny } else { found.allow };
+    let ends = &tree.ends;
+    let end = ends[(place as usize).min(ends.len() - 1)];
+    let rule = RuleRef { in_key: false, rule: end.rule() };
+    let rule = (denied | (allowed & covered)).then_some(rule);
+    let ask = (denied & end.asks() & covered) && allowed_without(asking, place);
+    Decision { refused_by, rule, ask }
+}
+
+/// Whether the rules allow without one deny rule.
+#[inline(never)]
+fn allowed_without(asking: &impl Asks, lifted: u32) -> bool {
+    let mut found = Search::new(asking, Some(lifted));
+    found.policies();
+    found.deny == NONE && found.allow != NONE
+}
+
+/// Decides any question.
+#[inline(never)]
+fn in_full(resolved: &Resolved<'_>) -> Decision {
     match chain(resolved, None) {
         Ok(place) => {
             let rule = RuleRef { in_key: false, rule: resolved.tree.rule_at(place) };
@@ -22,10 +65,9 @@ pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
         }
         Err((step, None)) => Decision { refused_by: Some(step), rule: None, ask: false },
         Err((step, Some(deny))) => {
-            let tree = tree_of(resolved, deny);
-            let rule = tree.rule_at(deny.place);
-            let ask = tree.rule(rule).ask.is_some() && lifts(resolved, deny);
-            let rule = RuleRef { in_key: deny.in_key, rule };
+            let end = tree_of(resolved, deny).ends[deny.place as usize];
+            let rule = RuleRef { in_key: deny.in_key, rule: end.rule() };
+            let ask = end.asks() && lifts(resolved, deny);
             Decision { refused_by: Some(step), rule: Some(rule), ask }
         }
     }
@@ -94,7 +136,7 @@ impl<'r, 'a> Asked<'r, 'a> {
             return Err((Step::Default, None));
         }
         let mut found = Search::new(&self.asking, self.lifted_in(false));
-        found.nodes(resolved.nodes(asker));
+        found.policies();
         if let Some(place) = found.deny() {
             return Err((Step::Rule, Some(Deny { in_key: false, place })));
         }
@@ -130,30 +172,10 @@ impl<'r, 'a> Asked<'r, 'a> {
     /// The home of the account and the scope of the key presented are the request's scope or above it.
     #[inline]
     fn scopes_cover(&self) -> bool {
-        let asker = self.asking.asker;
-        (!asker.held || self.scope_covers(asker.home))
-            && self.credential().is_none_or(|credential| self.scope_covers(credential.scope))
-    }
-
-    #[inline]
-    fn scope_covers(&self, ceiling: Option<ScopeIx>) -> bool {
-        let Some(ceiling) = ceiling else { return false };
-        self.asking.resolved.path().contains(&ceiling.0) || self.covers_from_below(ceiling)
-    }
-
-    /// The action may be asked of a scope by who lives below it.
-    #[cold]
-    fn covers_from_below(&self, ceiling: ScopeIx) -> bool {
-        let world = self.asking.world();
-        let Some(scope) = world.question.scope else { return false };
-        let action = world.vocabulary.actions.get(world.question.action.index());
-        let targets = action.map_or(&[][..], |action| &action.targets);
-        let subject = &world.question.resource;
-        let works_from_below = targets
-            .iter()
-            .any(|t| t.from_below && t.kind == subject.kind && t.any == subject.entity.is_none());
-        let node = world.directory.scopes.get(ceiling.index());
-        works_from_below && node.is_some_and(|node| node.ancestors.contains(&scope))
+        home_covers(&self.asking)
+            && self.credential().is_none_or(|credential| {
+                credential.scope.is_some_and(|scope| scope_covers(&self.asking, scope))
+            })
     }
 
     /// All boundaries that bind the account: of the key presented and its own text, of the account, of the scopes
@@ -210,6 +232,35 @@ impl<'r, 'a> Asked<'r, 'a> {
     }
 }
 
+/// An account that the directory holds has a home, which is the request's scope or above it.
+#[inline(always)]
+pub(super) fn home_covers(asking: &Asking<'_, '_>) -> bool {
+    let asker = asking.asker;
+    // All are compared, wherever the one is: which it is cannot be foretold.
+    let near = asking.resolved.path_near.iter().fold(false, |near, scope| near | (*scope == asker.home));
+    let known = asker.home != NONE;
+    !asker.held | (near & known) || (known && scope_covers(asking, ScopeIx(asker.home)))
+}
+
+#[inline(never)]
+fn scope_covers(asking: &Asking<'_, '_>, ceiling: ScopeIx) -> bool {
+    asking.resolved.path().contains(&ceiling.0) || covers_from_below(asking, ceiling)
+}
+
+/// The action may be asked of a scope by who lives below it.
+#[cold]
+fn covers_from_below(asking: &Asking<'_, '_>, ceiling: ScopeIx) -> bool {
+    let world = asking.world();
+    let Some(scope) = world.question.scope else { return false };
+    let action = world.vocabulary.actions.get(world.question.action.index());
+    let targets = action.map_or(&[][..], |action| &action.targets);
+    let subject = &world.question.resource;
+    let works_from_below =
+        targets.iter().any(|t| t.from_below && t.kind == subject.kind && t.any == subject.entity.is_none());
+    let node = world.directory.scopes.get(ceiling.index());
+    works_from_below && node.is_some_and(|node| node.ancestors.contains(&scope))
+}
+
 /// The lowest rule that is allowed only under the boundaries of a binding, and the first such binding.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
@@ -246,128 +297,97 @@ impl<'r, 'a> Asking<'r, 'a> {
         }
         found.allow()
     }
-
-    /// The lowest place of an entry's rules that matches.
-    #[inline]
-    fn entry(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
-        match entry.test {
-            Some(_) if lifted == Some(entry.least) => None,
-            Some(test) => (self.answer_once(test.atom) == test.holds).then_some(entry.least),
-            None => self.parts(entry, lifted),
-        }
-    }
-
-    fn parts(&self, entry: &Entry, lifted: Option<u32>) -> Option<u32> {
-        let range = match lifted {
-            None => entry.start..entry.end,
-            Some(_) => entry.single_start..entry.single_end,
-        };
-        let parts = &self.tree.steps[range.start as usize..range.end as usize];
-        parts.iter().filter(|part| lifted != Some(part.place)).find_map(|part| {
-            let leaf = self.walk(part.root);
-            match part.place {
-                Part::MERGED => leaf.place(),
-                place => (leaf != Ref::NO).then_some(place),
-            }
-        })
-    }
 }
 
-/// What of the index matches so far: the lowest deny and the lowest allow.
-struct Search<'s, 'r, 'a> {
-    asking: &'s Asking<'r, 'a>,
-    places: &'r [u32],
-    /// The pair; masks are empty when there is none, so that it is never compared.
-    pair: u32,
-    lifted: Option<u32>,
-    deny: u32,
-    allow: u32,
-}
-
-/// What tells the filings of a group apart.
-#[derive(Clone, Copy)]
-enum Level {
-    Where,
-    What,
-    Pair,
-}
-
-/// Nodes that are looked at together, so that the memory they stand in is fetched together.
-const TOGETHER: usize = 64;
-/// The same of children.
-const CHILDREN: usize = 8;
-
-impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
-    /// No place.
-    const NOTHING: u32 = u32::MAX;
-
-    #[inline(always)]
-    fn new(asking: &'s Asking<'r, 'a>, lifted: Option<u32>) -> Self {
-        let pair = asking.seen.pair;
-        let places = asking.places();
-        Search { asking, places, pair, lifted, deny: Self::NOTHING, allow: Self::NOTHING }
-    }
-
-    #[inline]
-    fn deny(&self) -> Option<u32> {
-        Some(self.deny).filter(|place| *place != Self::NOTHING)
-    }
-
-    #[inline]
-    fn allow(&self) -> Option<u32> {
-        Some(self.allow).filter(|place| *place != Self::NOTHING)
-    }
-
+impl Search<'_, Asking<'_, '_>> {
     /// What is filed in a block.
     fn gate(&mut self, gate: u32) {
         let asking = self.asking;
-        let index = &asking.tree.index;
-        let Some(block) = index.gates.get(gate as usize).copied() else { return };
-        if block.any != NONE {
-            self.nodes(&[block.any]);
+        let lookup = &asking.tree.index.lookup;
+        let Some(block) = lookup.gates.get(gate as usize).copied() else { return };
+        let may = |node: &&Node| node.may(asking.seen.labels, asking.seen.place_bits);
+        if let Some(node) = lookup.nodes.get(block.any as usize).filter(may) {
+            self.node(node);
         }
         if block.whos & asking.who_bits() == 0 {
             return;
         }
         let kind = Token::kind(asking.asker.entity.kind);
         for who in std::iter::once(kind).chain(asking.whos().iter().map(|who| Token(*who))) {
-            if block.whos & token_bit(who) != 0 {
-                match index.who(gate, who) {
-                    NONE => {}
-                    node => self.nodes(&[node]),
-                }
+            if block.whos & token_bit(who) != 0
+                && let Some(node) = lookup.who(gate, who).filter(may)
+            {
+                self.node(node);
+            }
+        }
+    }
+}
+
+/// What of the index matches so far: the lowest deny and the lowest allow, or [`NONE`].
+struct Search<'s, A> {
+    asking: &'s A,
+    /// A rule to be passed over, or [`NONE`].
+    lifted: u32,
+    deny: u32,
+    allow: u32,
+}
+
+/// Nodes that are looked at together, so that the memory they stand in is fetched together.
+const TOGETHER: usize = 64;
+
+impl<'s, A: Asks> Search<'s, A> {
+    #[inline(always)]
+    fn new(asking: &'s A, lifted: Option<u32>) -> Self {
+        Search { asking, lifted: lifted.unwrap_or(NONE), deny: NONE, allow: NONE }
+    }
+
+    fn deny(&self) -> Option<u32> {
+        Some(self.deny).filter(|place| *place != NONE)
+    }
+
+    fn allow(&self) -> Option<u32> {
+        Some(self.allow).filter(|place| *place != NONE)
+    }
+
+    /// What the policies file under the account, its groups, its kind and anyone.
+    #[inline(always)]
+    fn policies(&mut self) {
+        let (nodes, seen) = (self.asking.nodes(), self.asking.seen());
+        let mut may = nodes.may(seen.labels, seen.place_bits);
+        while may != 0 {
+            self.node(&nodes.get(may.trailing_zeros() as usize));
+            may &= may - 1;
+        }
+        if !self.asking.more_nodes().is_empty() {
+            self.more();
+        }
+    }
+
+    /// The nodes that don't stand with the account: first some are looked at, then those followed under which something
+    /// may fit.
+    #[inline(never)]
+    fn more(&mut self) {
+        let (nodes, seen) = (&self.asking.tree().index.lookup.nodes, self.asking.seen());
+        for some in self.asking.more_nodes().chunks(TOGETHER) {
+            let mut may = 0u64;
+            for (n, at) in some.iter().enumerate() {
+                may |= u64::from(nodes[*at as usize].may(seen.labels, seen.place_bits)) << n;
+            }
+            while may != 0 {
+                self.node(&nodes[some[may.trailing_zeros() as usize] as usize]);
+                may &= may - 1;
             }
         }
     }
 
-    /// What is filed under these WHOs: first all are looked at, then those followed under which something may fit.
-    #[inline]
-    fn nodes(&mut self, nodes: &[u32]) {
-        let (index, seen) = (&self.asking.tree.index, self.asking.seen);
-        for some in nodes.chunks(TOGETHER) {
-            let mut may = 0u64;
-            let look = |at: u32| {
-                let node = &index.nodes[at as usize];
-                u64::from(node.may(seen.pair_bit, seen.places_folded))
-            };
-            let (fours, rest) = some.as_chunks::<NODES_TOGETHER>();
-            for (n, four) in fours.iter().enumerate() {
-                let bits = look(four[0]) | look(four[1]) << 1 | look(four[2]) << 2 | look(four[3]) << 3;
-                may |= bits << (n * NODES_TOGETHER);
-            }
-            for (n, at) in rest.iter().enumerate() {
-                may |= look(*at) << (fours.len() * NODES_TOGETHER + n);
-            }
-            while may != 0 {
-                let node = &index.nodes[some[may.trailing_zeros() as usize] as usize];
-                may &= may - 1;
-                if node.pairs & seen.pair_bit != 0 {
-                    self.slot(index.slot(node, seen.pair_bit));
-                }
-                if node.is_wide() {
-                    self.slot(index.wide(node));
-                }
-            }
+    /// What a node leads to.
+    #[inline(always)]
+    fn node(&mut self, node: &Node) {
+        let mut common = node.common(self.asking.seen().labels);
+        while common != 0 {
+            let bit = common & common.wrapping_neg();
+            self.slot(self.asking.tree().index.lookup.slot(node, bit));
+            common ^= bit;
         }
     }
 
@@ -375,98 +395,105 @@ impl<'s, 'r, 'a> Search<'s, 'r, 'a> {
     fn slot(&mut self, slot: &Slot) {
         match slot.filing() {
             Ok(filing) => self.filing(filing),
-            Err(group) => self.group(group, Level::Where),
+            Err((places, bunch)) if places & self.asking.seen().place_bits != 0 => {
+                self.bunch(bunch, Level::Where);
+            }
+            Err(_) => {}
         }
     }
 
-    /// A group, if something in it may fit.
+    /// Several filings.
+    fn bunch(&mut self, bunch: Bunch, level: Level) {
+        match bunch.get() {
+            Ok(run) => self.asking.tree().index.filings[run].iter().for_each(|filing| self.filing(filing)),
+            Err(split) => self.split(split, level),
+        }
+    }
+
+    /// The children of a split that a request may concern: those for anything, and those by token.
+    fn split(&mut self, split: u32, level: Level) {
+        let seen = self.asking.seen();
+        match level {
+            Level::Where if seen.places[PLACES_NEAR - 1] == NONE => {
+                let [a, b, c, _] = seen.places;
+                self.children(split, &[Token::ANY.0, a, b, c], Level::What);
+            }
+            Level::Where => {
+                self.children(split, &[Token::ANY.0], Level::What);
+                self.children(split, self.asking.places(), Level::What);
+            }
+            Level::What => {
+                self.children(split, &[Token::ANY.0], Level::Pair);
+                self.children(split, self.asking.things(), Level::Pair);
+            }
+            Level::Pair | Level::Rest => self.children(split, &[seen.pair, NONE], Level::Rest),
+        }
+    }
+
+    /// The children of a split with these labels.
     #[inline]
-    fn group(&mut self, at: u32, level: Level) {
-        let Some(group) = self.asking.tree.index.groups.get(at as usize) else { return };
-        let bits = match level {
-            Level::Where => self.asking.seen.place_bits,
-            Level::What => self.asking.seen.thing_bits,
-            Level::Pair => u64::MAX,
-        };
-        if group.tokens & bits == 0 {
-            return;
-        }
-        if group.is_split() { self.children(at, group.tokens, level) } else { self.run(group) }
-    }
-
-    /// The children of a split group: those for anything, and those by token.
-    fn children(&mut self, at: u32, bits: u64, level: Level) {
-        let index = &self.asking.tree.index;
-        let (tokens, below) = match level {
-            Level::Where => (self.places, Level::What),
-            Level::What => (self.asking.things(), Level::Pair),
-            Level::Pair => {
-                for child in [index.child(at, self.pair), index.child(at, NONE)] {
-                    if let Some(group) = index.groups.get(child as usize) {
-                        self.run(group);
-                    }
+    fn children(&mut self, split: u32, labels: &[u32], below: Level) {
+        let lookup = &self.asking.tree().index.lookup;
+        for some in labels.chunks(TOGETHER) {
+            let mut may = 0u64;
+            for (n, label) in some.iter().enumerate() {
+                may |= u64::from(lookup.may_have(split, *label)) << n;
+            }
+            while may != 0 {
+                if let Some(child) = lookup.child(split, some[may.trailing_zeros() as usize]) {
+                    self.bunch(child, below);
                 }
-                return;
-            }
-        };
-        for some in tokens.chunks(CHILDREN) {
-            let mut found = [NONE; CHILDREN];
-            for (token, found) in some.iter().zip(&mut found) {
-                if bits & token_bit(Token(*token)) != 0 {
-                    *found = index.child(at, *token);
-                }
-            }
-            for child in found.iter().take(some.len()).filter(|child| **child != NONE) {
-                self.group(*child, below);
+                may &= may - 1;
             }
         }
-        if bits & ANY_BIT != 0 {
-            self.group(index.child(at, Token::ANY.0), below);
-        }
-    }
-
-    /// The filings of a group.
-    #[inline(always)]
-    fn run(&mut self, group: &Group) {
-        self.asking.tree.index.filings[group.range()].iter().for_each(|filing| self.filing(filing));
     }
 
     /// A filing, if its head fits.
     #[inline(always)]
     fn filing(&mut self, filing: &Filing) {
+        let seen = self.asking.seen();
         // All places are compared, wherever the one is: which it is cannot be foretold.
-        let here =
-            self.places.iter().fold(filing.at == Token::ANY, |here, place| here | (*place == filing.at.0));
-        let fits = filing.filed.covers(self.pair, &self.asking.tree.shapes)
-            && here
-            && (filing.what == Token::ANY || self.asking.things().contains(&filing.what.0));
-        if fits {
+        let near = seen.places.iter().fold(false, |near, place| near | (*place == filing.at.0));
+        let here = near | (filing.at == Token::ANY);
+        let may = here | (seen.places[PLACES_NEAR - 1] != NONE);
+        let fits = may & filing.filed.covers(seen.pair, &self.asking.tree().shapes);
+        if fits && ((here & (filing.what == Token::ANY)) || self.fits_far(filing)) {
             self.matched(filing);
         }
     }
 
+    /// Whether a filing's place and thing are among all of the request's.
+    #[inline(never)]
+    fn fits_far(&self, filing: &Filing) -> bool {
+        (filing.at == Token::ANY || self.asking.places().contains(&filing.at.0))
+            && (filing.what == Token::ANY || self.asking.things().contains(&filing.what.0))
+    }
+
     /// A filing whose head fits.
+    #[inline]
     fn matched(&mut self, filing: &Filing) {
-        let best = match filing.filed.effect() {
-            Effect::Deny => self.deny,
-            // What is denied needs no rule that allows.
-            Effect::Allow if self.deny != Self::NOTHING => return,
-            Effect::Allow => self.allow,
-        };
+        let denies = filing.filed.effect() == Effect::Deny;
         let place = match filing.then.leads() {
-            Leads::Rule(place) if self.lifted != Some(place) => place,
-            Leads::Rule(_) => return,
-            Leads::Entry(entry) => {
-                let entry = &self.asking.tree.entries[entry as usize];
-                if entry.least >= best {
+            Leads::Rule(place) => place,
+            Leads::Entry(number) => {
+                let quick = &self.asking.tree().quick[number as usize];
+                // What is denied needs no rule that allows.
+                let best = if denies | (self.deny != NONE) { self.deny } else { self.allow };
+                if quick.least >= best || (!denies && self.deny != NONE) {
                     return;
                 }
-                self.asking.entry(entry, self.lifted).unwrap_or(Self::NOTHING)
+                match self.asking.quick(quick) {
+                    Some(true) => quick.least,
+                    Some(false) => return,
+                    None => {
+                        let entry = &self.asking.tree().entries[number as usize];
+                        self.asking.entry(entry, self.lifted).unwrap_or(NONE)
+                    }
+                }
             }
         };
-        match filing.filed.effect() {
-            Effect::Deny => self.deny = best.min(place),
-            Effect::Allow => self.allow = best.min(place),
-        }
+        let place = if place == self.lifted { NONE } else { place };
+        self.deny = self.deny.min(if denies { place } else { NONE });
+        self.allow = self.allow.min(if denies { NONE } else { place });
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// What each built file starts with.
 pub const MAGIC: &[u8] = b"policyc\0";
 /// The version of the format that this build writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Bytes before the rest.
 const HEADER_BYTES: usize = 24;
 

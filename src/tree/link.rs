@@ -5,7 +5,7 @@
 //! Law:   an updated link says what one made anew says. A clone costs nothing; an update copies one page for each page
 //!        with something touched, and the list of pages.
 
-use super::index::NONE;
+use super::lookup::NONE;
 use super::node::Tree;
 use crate::directory::{Directory, GroupIx, ScopeIx, Touched};
 use crate::value::KindId;

@@ -13,7 +13,6 @@ use super::index::{End, Index, Leads, Path};
 use super::node::{Entry, Node, OneTest, Pairs, Ref, RuleText, Step, Tree};
 use super::request::QUANTIFIER_DEPTH_MAX;
 use super::simplify::{TestId, Tests};
-use super::term::Slots;
 use crate::check::program::{CompareOp, Expr, ExprKind, Home, Program, Rule};
 use crate::limits::{CONDITION_NODES_MAX, TREE_NODES_MAX};
 use crate::source::Span;
@@ -478,12 +477,11 @@ impl<'p> Build<'p> {
         if nodes.len() > TREE_NODES_MAX {
             return Err(TreeLimit::TreeNodes);
         }
-        Ok(Tree {
+        let mut tree = Tree {
             vocabulary: program.vocabulary.clone(),
             rules: program.rules.iter().map(rule_text).collect(),
             order: order.to_vec(),
             symbols: heads.symbols,
-            slots: Slots::of(&program.vocabulary, &tests.operands),
             operands: tests.operands,
             atoms: tests.atoms,
             bodies,
@@ -491,13 +489,16 @@ impl<'p> Build<'p> {
             nodes,
             entries,
             steps,
-            index: Index::of(filed, 1 + program.roles.len() + program.boundaries.len()),
+            index: Index::of(filed),
             shapes: heads.shapes,
             roles: program.roles.len() as u32,
             pairs,
             has_scopes: program.vocabulary.has_scopes(),
             sequenced,
-        })
+            ..Tree::default()
+        };
+        tree.make();
+        Ok(tree)
     }
 }
 

@@ -4,23 +4,31 @@
 //! over shared tests. [`decide`] asks it one question; its cost follows what the question holds, never how many rules
 //! there are. Statistics ([`stats`]), files ([`file`]) and other readings ([`view`]) start from the same artifact.
 
+mod asks;
 mod atom;
 mod decide;
 mod diagram;
+mod door;
 pub mod file;
+mod given;
 mod heads;
+mod heard;
 mod index;
 mod link;
+mod lookup;
 mod lower;
 mod node;
+mod quick;
 mod request;
 mod resolved;
 mod simplify;
 pub mod stats;
+mod subject;
 mod term;
 mod validate;
 pub mod view;
 
+pub use door::{Door, Hearing};
 pub use link::Link;
 pub use lower::{TreeLimit, lower};
 pub use node::{RuleText, Tree};

@@ -6,8 +6,10 @@
 use super::atom::{Atom, Operand};
 use super::diagram::Sequenced;
 use super::index::{Index, Shape};
+use super::quick::Quick;
 use super::term::Slots;
 use crate::check::program::{Home, Vocabulary};
+use crate::request::same;
 use crate::source::Span;
 use crate::value::{ActionId, BoundaryId, Effect, Entity, KindId, RoleId, RuleId, hash_name};
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,34 @@ pub struct Tree {
     /// Where attributes are found; follows from the vocabulary.
     #[serde(skip)]
     pub(super) slots: Slots,
+    /// The entries as deciding meets them; follows from the others.
+    #[serde(skip)]
+    pub(super) quick: Vec<Quick>,
+    /// What each place is answered with, and one end more; follows from the others.
+    #[serde(skip)]
+    pub(super) ends: Vec<End>,
+}
+
+/// What a decision says of the rule at a place: which it is, and whether it asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End(u32);
+
+impl End {
+    const ASKS: u32 = 1 << 31;
+    /// That of no place; it follows the others.
+    pub(super) const NONE: End = End(End::ASKS - 1);
+
+    /// The rule.
+    #[inline]
+    pub(super) fn rule(self) -> RuleId {
+        RuleId(self.0 & !Self::ASKS)
+    }
+
+    /// Whether it asks for something.
+    #[inline]
+    pub(super) fn asks(self) -> bool {
+        self.0 & Self::ASKS != 0
+    }
 }
 
 /// What people see of a rule.
@@ -280,7 +310,7 @@ impl Symbols {
             }
             if own == print {
                 let name = &self.names[number as usize];
-                if name.kind == kind && name.id == id {
+                if name.kind == kind && same(&name.id, id) {
                     return Some(number);
                 }
             }
@@ -422,8 +452,11 @@ impl Tree {
 
     /// Makes what is not stored, in a tree whose stored parts hold together.
     pub(super) fn make(&mut self) {
-        let blocks = self.blocks();
-        self.index.make(blocks);
+        self.index.make(self.blocks(), self.pairs.kinds.len(), &self.shapes);
         self.slots = Slots::of(&self.vocabulary, &self.operands);
+        self.quick = Quick::of(self, &self.slots);
+        let end =
+            |rule: &RuleId| End(rule.0 | if self.rules[rule.index()].ask.is_some() { End::ASKS } else { 0 });
+        self.ends = self.order.iter().map(end).chain([End::NONE]).collect();
     }
 }

@@ -3,7 +3,7 @@
 //! Law: no allocation; an answer that is kept is the answer that asking again would give.
 
 use super::atom::Atom;
-use super::index::NONE;
+use super::lookup::NONE;
 use super::node::{HeadList, Named, Node, Ref, Token, Tree};
 use super::resolved::{Asker, Resolved, Seen};
 use super::term::{Read, Term, order};
@@ -67,15 +67,13 @@ impl<'r, 'a> Asking<'r, 'a> {
     }
 
     /// The places.
-    #[inline(always)]
     pub(super) fn places(&self) -> &'r [u32] {
-        self.resolved.places(self.seen)
+        self.resolved.places(self.tree)
     }
 
     /// The things.
-    #[inline]
     pub(super) fn things(&self) -> &'r [u32] {
-        self.resolved.things(self.seen)
+        self.resolved.things(self.tree)
     }
 
     fn scratch(&self) -> &Scratch<'a> {

@@ -6,9 +6,11 @@
 //!        chains are weighed by `decide`.
 
 use super::decide::decide;
-use super::index::{ANY_BIT, NONE, folded, pair_bit, token_bit};
+use super::index::token_bit;
 use super::link::{Link, group_symbol, scope_symbol};
+use super::lookup::{ANY_PLACE, NODES_NEAR, NONE, Near, Node, place_bit};
 use super::node::{Named, Token, Tree};
+use super::subject::Subject;
 use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
@@ -16,13 +18,14 @@ use crate::directory::{
     Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, Place, ScopeIx, Thing, World,
 };
 use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
-use crate::request::{Credential, KeyPolicy, Overlay, Question};
-use crate::value::{BoundaryId, Entity, KindId, RoleId, Value, hash_name};
+use crate::request::{Credential, KeyPolicy, Question};
+use crate::value::{BoundaryId, Entity, KindId, RoleId, Value};
 use smallvec::SmallVec;
+use std::mem::offset_of;
 use std::ops::Range;
 
-/// Nodes of the index that are looked at in one step.
-pub(super) const NODES_TOGETHER: usize = 4;
+/// Places, and scopes of the path, that stand with the question.
+pub(super) const PLACES_NEAR: usize = 4;
 
 /// A part of [`Resolved::numbers`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,21 +41,25 @@ impl Part {
 }
 
 /// Lists of numbers, kept where the question stands as long as they are short: nearly always.
-type Numbers = SmallVec<[u32; 20]>;
+type Numbers = SmallVec<[u32; 16]>;
 
 /// What of a question does not depend on the account: where and what, in a tree's numbers.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(super) struct Seen {
+    /// Bits of the pair and of the shapes that have it; none if there is no such pair.
+    pub(super) labels: u64,
+    /// Bits of the places and of anything.
+    pub(super) place_bits: u32,
     /// The number of (action, kind), or [`NONE`] if the vocabulary has no such pair.
     pub(super) pair: u32,
-    /// Its bit; none if there is no such pair.
-    pub(super) pair_bit: u64,
-    /// Bits of the places and of anything.
-    pub(super) place_bits: u64,
-    /// The same, folded as nodes of the index have them.
-    pub(super) places_folded: u32,
-    /// Bits of the things and of anything.
-    pub(super) thing_bits: u64,
+    /// The places that heads name, filled up with [`NONE`], which no token is.
+    pub(super) places: [u32; PLACES_NEAR],
+}
+
+/// The rest of it.
+#[derive(Clone, Copy, Debug)]
+struct Far {
     /// The scopes of the path that heads name.
     places: Part,
     /// What is acted on and what it sits in, as far as heads name it.
@@ -63,26 +70,32 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Asker<'a> {
-    /// The policies' nodes of the index that concern it.
-    nodes: Part,
-    /// Its home.
-    pub(super) home: Option<ScopeIx>,
+    /// Its home's index; [`NONE`] if it has none.
+    pub(super) home: u32,
+    /// Whether it is in the directory.
+    pub(super) held: bool,
+    /// Whether more is to be looked at than the rules: any of the three below, the key, or those it acts for.
+    pub(super) rare: bool,
+    /// Whether it has more nodes than stand here.
+    pub(super) many: bool,
     /// Whether the directory must hold it and doesn't.
     pub(super) unknown: bool,
+    /// The policies' nodes of the index that concern it.
+    pub(super) nodes: Near,
+    /// The other nodes.
+    more: Part,
     /// Whether some boundary may bind it.
     pub(super) capped: bool,
     /// Whether it holds a role here and now.
     pub(super) bound: bool,
-    /// Whether it is in the directory.
-    pub(super) held: bool,
     /// Kind and id.
     pub(super) entity: &'a Entity,
+    /// Its attributes.
+    pub(super) values: Values<'a>,
     /// Its boundaries.
     pub(super) boundaries: &'a [BoundaryId],
     /// The link by which it acts for the next one.
     pub(super) link: Option<&'a ActingFor>,
-    /// Its attributes.
-    pub(super) values: Values<'a>,
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
@@ -97,6 +110,7 @@ pub(super) struct Key<'a> {
     /// The text, compiled.
     pub(super) policy: &'a KeyPolicy,
     pub(super) seen: Seen,
+    far: Far,
     whos: Part,
     who_bits: u64,
 }
@@ -113,34 +127,43 @@ pub(super) struct Held<'a> {
 /// A question linked to a tree and a directory, ready to be decided any number of times.
 ///
 /// What every decision looks at stands first, in three lines of memory: of many questions that are decided one after the
-/// other, fetching them is half of the cost.
+/// other, fetching them is a good part of the cost.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Resolved<'a> {
     pub(super) tree: &'a Tree,
     pub(super) seen: Seen,
-    /// The scopes from the request's up to its root.
-    path: Part,
-    /// All lists of numbers.
-    numbers: Numbers,
-    /// The links from the asking account don't end where they must, or there is somebody behind it.
-    pub(super) acts_for: bool,
+    /// The scopes from the request's up to its root, as many as fit, filled up with [`NONE`].
+    pub(super) path_near: [u32; PLACES_NEAR],
     /// Who asks.
     pub(super) asker: Asker<'a>,
+    /// What is acted on.
+    pub(super) resource: Values<'a>,
+    /// The context by slot.
+    pub(super) context: &'a [Option<Value>],
+    far: Far,
+    /// The scopes from the request's up to its root.
+    path: Part,
+    /// The boundaries of these scopes, from the root down.
+    ceilings: Part,
+    /// The links from the asking account don't end where they must, or there is somebody behind it.
+    pub(super) acts_for: bool,
+    /// The links from the asking account don't end where they must.
+    pub(super) broken: bool,
     /// The key presented.
     pub(super) credential: Option<&'a Credential>,
     pub(super) world: World<'a>,
-    /// What is acted on.
-    pub(super) resource: Values<'a>,
-    /// The boundaries of these scopes, from the root down.
-    ceilings: Part,
     bindings: Vec<Held<'a>>,
     /// Whom the asking account acts for, nearest first.
     pub(super) behind: Vec<Asker<'a>>,
-    /// The links from the asking account don't end where they must.
-    pub(super) broken: bool,
     pub(super) key: Option<Box<Key<'a>>>,
+    /// All lists of numbers.
+    numbers: Numbers,
 }
+
+/// The nodes of the account that asks fill the second and the third line.
+const _: () =
+    assert!(offset_of!(Resolved, asker) + offset_of!(Asker, nodes) == 64 && size_of::<Near>() == 128);
 
 impl<'a> Resolved<'a> {
     /// Looks up what a question names. `link` must have been made for this tree and directory.
@@ -154,13 +177,13 @@ impl<'a> Resolved<'a> {
         let (numbers, groups) = (Numbers::new(), Numbers::new());
         let mut door = Door { tree, world, link, capped: false, numbers, groups, bindings: Vec::new() };
         let subject = Subject::of(&world);
-        let seen = door.seen(tree, &subject);
+        let (seen, far) = door.seen(tree, &subject);
         let (path, ceilings) = door.path();
         // The key presented binds the asking account alone, but those behind it may as well be asked.
         door.capped = !ceilings.range().is_empty() || question.credential.is_some();
         let account = &question.account;
         let (mut next, mut broken) = door.next(account, &[], account);
-        let asker = door.asker(account, next.map(|(link, _)| link));
+        let mut asker = door.asker(account, next.map(|(link, _)| link));
         let mut behind: Vec<Asker<'a>> = Vec::new();
         while let Some((_, current)) = next {
             (next, broken) = door.next(account, &behind, current);
@@ -172,21 +195,26 @@ impl<'a> Resolved<'a> {
         let kind = question.resource.kind;
         let resource = Values::new(kind, subject.own.is_none(), subject.stored, subject.given);
         let Door { numbers, bindings, .. } = door;
+        let acts_for = broken || !behind.is_empty();
+        asker.rare |= acts_for || credential.is_some();
         Resolved {
             tree,
-            world,
             seen,
-            path,
-            numbers,
-            acts_for: broken || !behind.is_empty(),
+            path_near: near(&numbers[path.range()]),
             asker,
             resource,
+            context: &question.context,
+            far,
+            path,
             ceilings,
-            bindings,
-            behind,
+            acts_for,
             broken,
             credential,
+            world,
+            bindings,
+            behind,
             key,
+            numbers,
         }
     }
 
@@ -205,9 +233,9 @@ impl<'a> Resolved<'a> {
         &self.numbers[self.ceilings.range()]
     }
 
-    #[inline]
-    pub(super) fn nodes(&self, asker: &Asker<'a>) -> &[u32] {
-        &self.numbers[asker.nodes.range()]
+    /// The numbers of an account's nodes beyond those that stand with it.
+    pub(super) fn more_nodes(&self, asker: &Asker<'a>) -> &[u32] {
+        &self.numbers[asker.more.range()]
     }
 
     #[inline]
@@ -224,53 +252,29 @@ impl<'a> Resolved<'a> {
         (&self.numbers[whos.range()], bits)
     }
 
-    #[inline(always)]
-    pub(super) fn places(&self, seen: &Seen) -> &[u32] {
-        &self.numbers[seen.places.range()]
-    }
-
-    #[inline]
-    pub(super) fn things(&self, seen: &Seen) -> &[u32] {
-        &self.numbers[seen.things.range()]
-    }
-}
-
-/// What is acted on, looked up once.
-struct Subject<'a> {
-    own: Option<&'a Entity>,
-    /// Its [`hash_name`]; 0 if there is none.
-    hash: u64,
-    /// What the directory holds of it.
-    stored: Option<&'a [Option<Value>]>,
-    /// What the request says of it.
-    given: Option<&'a Overlay>,
-    /// What it sits in.
-    parent: Option<&'a Entity>,
-}
-
-impl<'a> Subject<'a> {
-    fn of(world: &World<'a>) -> Subject<'a> {
-        let World { vocabulary, directory, question } = *world;
-        let own = question.resource.entity.as_ref();
-        let given = world.overlay(own.map_or(Thing::Any, Thing::Entity));
-        let above = given.and_then(|overlay| overlay.parent.as_ref());
-        let Some(entity) = own else {
-            return Subject { own, hash: 0, stored: None, given, parent: above };
-        };
-        let hash = hash_name(entity.kind, &entity.id);
-        let sort = vocabulary.kinds.get(entity.kind.index()).map(|kind| kind.sort);
-        if sort != Some(Sort::Resource) {
-            let stored = directory.stored(vocabulary, entity);
-            return Subject { own, hash, stored, given, parent: world.parent(Thing::Entity(entity)) };
+    fn far(&self, tree: &Tree) -> &Far {
+        match self.key.as_deref() {
+            Some(key) if std::ptr::eq(tree, &key.policy.tree) => &key.far,
+            _ => &self.far,
         }
-        let held = match directory.resources.is_empty() {
-            true => None,
-            false => directory.resource_hashed(hash, entity.kind, &entity.id),
-        };
-        let held = held.and_then(|ix| directory.resources.get(ix.index()));
-        let parent = held.map_or(above, |held| held.parent.as_ref());
-        Subject { own, hash, stored: held.map(|held| &held.attributes[..]), given, parent }
     }
+
+    /// The scopes of the path that the heads of a tree name.
+    pub(super) fn places(&self, tree: &Tree) -> &[u32] {
+        &self.numbers[self.far(tree).places.range()]
+    }
+
+    /// What is acted on and what it sits in, as far as the heads of a tree name it.
+    pub(super) fn things(&self, tree: &Tree) -> &[u32] {
+        &self.numbers[self.far(tree).things.range()]
+    }
+}
+
+/// The first numbers of a list.
+fn near(list: &[u32]) -> [u32; PLACES_NEAR] {
+    let mut near = [NONE; PLACES_NEAR];
+    near.iter_mut().zip(list).for_each(|(near, number)| *near = *number);
+    near
 }
 
 /// A question being resolved.
@@ -296,21 +300,15 @@ impl<'a, 'l> Door<'a, 'l> {
         self.link.filter(|_| std::ptr::eq(tree, self.tree))
     }
 
-    /// Adds a token; its bit.
-    fn token(&mut self, token: Token) -> u64 {
-        self.numbers.push(token.0);
-        token_bit(token)
-    }
-
     fn scopes(&self) -> &'a [ScopeIx] {
         let World { directory, question, .. } = self.world;
         let scope = question.scope.and_then(|scope| directory.scopes.get(scope.index()));
         scope.map_or(&[], |scope| &scope.ancestors)
     }
 
-    fn seen(&mut self, tree: &Tree, subject: &Subject<'a>) -> Seen {
+    fn seen(&mut self, tree: &Tree, subject: &Subject<'a>) -> (Seen, Far) {
         let World { question, .. } = self.world;
-        let (start, mut place_bits) = (self.at(), ANY_BIT);
+        let (start, mut place_bits) = (self.at(), ANY_PLACE);
         let link = self.link(tree);
         for scope in self.scopes() {
             let symbol = match link {
@@ -319,14 +317,18 @@ impl<'a, 'l> Door<'a, 'l> {
             };
             match symbol {
                 NONE => {}
-                symbol => place_bits |= self.token(Token::exact(symbol)),
+                symbol => {
+                    let token = Token::exact(symbol);
+                    self.numbers.push(token.0);
+                    place_bits |= place_bit(token);
+                }
             }
         }
         let places = Part { start, end: self.at() };
-        let (start, mut thing_bits) = (self.at(), ANY_BIT);
+        let start = self.at();
         let symbol = subject.own.and_then(|e| tree.symbols.number_hashed(subject.hash, e.kind, &e.id));
         if let Some(symbol) = symbol {
-            thing_bits |= self.token(Token::exact(symbol));
+            self.numbers.push(Token::exact(symbol).0);
         }
         let mut above = subject.parent;
         for _ in 0..=ANCESTRY_DEPTH_MAX {
@@ -334,22 +336,19 @@ impl<'a, 'l> Door<'a, 'l> {
             if Some(parent) != subject.own
                 && let Some(symbol) = tree.symbols.number(parent)
             {
-                thing_bits |= self.token(Token::below(symbol));
+                self.numbers.push(Token::below(symbol).0);
             }
             above = self.world.parent(Thing::Entity(parent));
         }
         let things = Part { start, end: self.at() };
         let pair = tree.pairs.number(question.action, question.resource.kind);
-        let places_folded = folded(place_bits);
-        Seen {
-            pair: pair.unwrap_or(NONE),
-            pair_bit: pair.map_or(0, pair_bit),
+        let seen = Seen {
+            labels: pair.map_or(0, |pair| tree.index.lookup.labels(pair)),
             place_bits,
-            places_folded,
-            thing_bits,
-            places,
-            things,
-        }
+            pair: pair.unwrap_or(NONE),
+            places: near(&self.numbers[places.range()]),
+        };
+        (seen, Far { places, things })
     }
 
     fn path(&mut self) -> (Part, Part) {
@@ -417,7 +416,7 @@ impl<'a, 'l> Door<'a, 'l> {
         let held = self.held(entity);
         self.find_groups(held);
         let (whos, who_bits) = self.whos(self.tree, entity);
-        let nodes = self.who_nodes(whos, entity.kind);
+        let (nodes, more) = self.who_nodes(whos, entity.kind);
         let bindings = self.bindings_of(held, entity.kind);
         let supplied = || {
             let kind = vocabulary.kinds.get(entity.kind.index());
@@ -427,19 +426,24 @@ impl<'a, 'l> Door<'a, 'l> {
         let boundaries: &[BoundaryId] = held.map_or(&[], |held| held.boundaries());
         let capped =
             self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
+        let unknown = held.is_none() && !supplied();
+        let bound = !bindings.range().is_empty();
         Asker {
-            entity,
+            home: held.and_then(|held| held.home).map_or(NONE, |home| home.0),
             held: held.is_some(),
-            home: held.and_then(|held| held.home),
-            boundaries,
+            rare: unknown || capped || bound,
+            many: !more.range().is_empty(),
+            unknown,
+            nodes,
+            more,
             capped,
-            link,
+            bound,
+            entity,
             values: Values::new(entity.kind, false, stored, self.world.overlay(Thing::Entity(entity))),
-            unknown: held.is_none() && !supplied(),
+            boundaries,
+            link,
             whos,
             who_bits,
-            nodes,
-            bound: !bindings.range().is_empty(),
             bindings,
         }
     }
@@ -474,12 +478,19 @@ impl<'a, 'l> Door<'a, 'l> {
         }
     }
 
+    /// Adds a WHO; its bit.
+    fn who(&mut self, symbol: u32) -> u64 {
+        let token = Token::exact(symbol);
+        self.numbers.push(token.0);
+        token_bit(token)
+    }
+
     /// The account and its groups now.
     fn whos(&mut self, tree: &Tree, entity: &Entity) -> (Part, u64) {
         let (start, mut bits) = (self.at(), token_bit(Token::kind(entity.kind)));
         if tree.symbols.len() > 0 {
             if let Some(symbol) = tree.symbols.number(entity) {
-                bits |= self.token(Token::exact(symbol));
+                bits |= self.who(symbol);
             }
             let link = self.link(tree);
             for at in 0..self.groups.len() {
@@ -490,34 +501,33 @@ impl<'a, 'l> Door<'a, 'l> {
                 };
                 match symbol {
                     NONE => {}
-                    symbol => bits |= self.token(Token::exact(symbol)),
+                    symbol => bits |= self.who(symbol),
                 }
             }
         }
         (Part { start, end: self.at() }, bits)
     }
 
-    fn who_nodes(&mut self, whos: Part, kind: KindId) -> Part {
-        let index = &self.tree.index;
-        let start = self.at();
-        let any = index.gates.first().map_or(NONE, |gate| gate.any);
-        let add = |node: u32, numbers: &mut Numbers| {
-            if node != NONE {
-                numbers.push(node);
+    /// The policies' nodes for anyone, for a kind and for some WHOs.
+    fn who_nodes(&mut self, whos: Part, kind: KindId) -> (Near, Part) {
+        let lookup = &self.tree.index.lookup;
+        let (start, mut near, mut found) = (self.at(), [Node::EMPTY; NODES_NEAR], 0);
+        let mut add = |number: u32, numbers: &mut Numbers| {
+            let Some(node) = lookup.nodes.get(number as usize) else { return };
+            match near.get_mut(found) {
+                Some(near) => *near = *node,
+                None => numbers.push(number),
             }
+            found += 1;
         };
-        add(any, &mut self.numbers);
-        add(index.of_kind(kind), &mut self.numbers);
+        add(lookup.gates.first().map_or(NONE, |gate| gate.any), &mut self.numbers);
+        add(lookup.of_kind(kind), &mut self.numbers);
         for at in whos.range() {
             if let Named::Exact(symbol) = Token(self.numbers[at]).named() {
-                add(index.of_symbol(symbol), &mut self.numbers);
+                add(lookup.of_symbol(symbol), &mut self.numbers);
             }
         }
-        // Filled up with a node under which there is nothing, since many are looked at in fours.
-        while !(self.numbers.len() - start as usize).is_multiple_of(NODES_TOGETHER) {
-            self.numbers.push(index.nodes.len() as u32 - 1);
-        }
-        Part { start, end: self.at() }
+        (Near::of(near.into_iter()), Part { start, end: self.at() })
     }
 
     fn bindings_of(&mut self, held: Option<&'a Account>, kind: KindId) -> Part {
@@ -560,10 +570,10 @@ impl<'a, 'l> Door<'a, 'l> {
     }
 
     fn key(&mut self, policy: &'a KeyPolicy, subject: &Subject<'a>, account: &Entity) -> Key<'a> {
-        let seen = self.seen(&policy.tree, subject);
+        let (seen, far) = self.seen(&policy.tree, subject);
         // Those behind the account have been looked at since.
         self.find_groups(self.held(account));
         let (whos, who_bits) = self.whos(&policy.tree, account);
-        Key { policy, seen, whos, who_bits }
+        Key { policy, seen, far, whos, who_bits }
     }
 }

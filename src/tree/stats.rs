@@ -45,7 +45,7 @@ pub fn stats(tree: &Tree) -> Stats {
         names: tree.symbols.len(),
         atoms: tree.atoms.len(),
         nodes: tree.nodes.len(),
-        index_nodes: tree.index.nodes.len(),
+        index_nodes: tree.index.lookup.nodes.len(),
         buckets: tree.index.filings.len(),
         entries: tree.entries.len(),
         merged: tree.entries.iter().filter(merged).count(),
@@ -66,6 +66,8 @@ fn bytes(tree: &Tree) -> usize {
         + of(&tree.entries)
         + of(&tree.steps)
         + tree.shapes.iter().map(|shape| of(&shape.0)).sum::<usize>()
+        + of(&tree.quick)
+        + of(&tree.ends)
         + tree.index.bytes()
         + tree.symbols.bytes()
 }

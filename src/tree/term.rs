@@ -50,7 +50,7 @@ pub(super) struct Slots {
 
 /// An operand whose value stands somewhere as a [`Value`].
 #[derive(Clone, Copy, Debug)]
-enum Plain {
+pub(super) enum Plain {
     /// An attribute of what is acted on.
     Resource(NameId),
     /// An attribute of the account.
@@ -89,8 +89,13 @@ impl Slots {
         }
     }
 
+    /// How an operand is read.
+    pub(super) fn plain(&self, operand: u32) -> Plain {
+        self.plain[operand as usize]
+    }
+
     #[inline]
-    fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
+    pub(super) fn find(&self, kind: KindId, name: NameId) -> Option<(usize, Provenance)> {
         let slots = self.of_kind.get(kind.index())?;
         let (_, slot, who) = match slots.len() {
             0..=8 => slots.iter().find(|(own, ..)| *own == name)?,
@@ -319,23 +324,30 @@ impl<'a> Asking<'_, 'a> {
     /// What an operand is, if that stands somewhere as a value.
     #[inline]
     pub(super) fn read(&self, operand: u32) -> Read<'a> {
-        let of = |values: &Values<'a>, name| {
-            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
-            values.value(slot, provenance)
-        };
         let value = match self.tree.slots.plain[operand as usize] {
-            Plain::Resource(name) => of(&self.resolved.resource, name),
-            Plain::Account(name) => of(&self.asker.values, name),
-            Plain::Context(slot) => {
-                self.world().question.context.get(usize::from(slot)).and_then(Option::as_ref)
-            }
             Plain::Literal => match &self.tree.operands[operand as usize] {
                 Operand::Literal(value) => Some(value),
                 _ => None,
             },
             Plain::No => return Read::Elsewhere,
+            plain => self.plain(plain),
         };
         value.map_or(Read::Absent, Read::Value)
+    }
+
+    /// The value of an attribute or an entry of the context.
+    #[inline]
+    pub(super) fn plain(&self, plain: Plain) -> Option<&'a Value> {
+        let of = |values: &Values<'a>, name| {
+            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
+            values.value(slot, provenance)
+        };
+        match plain {
+            Plain::Resource(name) => of(&self.resolved.resource, name),
+            Plain::Account(name) => of(&self.asker.values, name),
+            Plain::Context(slot) => self.resolved.context.get(usize::from(slot)).and_then(Option::as_ref),
+            Plain::Literal | Plain::No => None,
+        }
     }
 
     /// An attribute of what is acted on, or of the account.

@@ -8,6 +8,7 @@ use policyc::request::text::{
     Fields, KeyText, Text, TextAccount, TextCredential, TextEntity, TextRequest, TextResource, read,
 };
 use policyc::request::{Room, Words};
+use policyc::tree::{Door, Hearing};
 use policyc::{Link, Resolved, tree};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
@@ -20,6 +21,10 @@ fn doors_agree() {
         let engine = world.engine()?;
         let words = Words::new(&engine.program.vocabulary);
         let link = Link::new(&engine.tree, &engine.directory);
+        let door = Door::new(&engine.tree);
+        let (directory, tree) = (&engine.directory, &engine.tree);
+        let hearing = Hearing { door: &door, words: &words, tree, directory, link: &link };
+        let mut numbers = Vec::new();
         let mut dice = Dice::new(world.seed ^ 11);
         // One room for all, so that nothing of one question is left in the next.
         let mut room = Room::new();
@@ -33,6 +38,7 @@ fn doors_agree() {
                 without_nulls(&mut request);
                 let Some(text) = text_of(&request) else { continue };
                 let by_json = engine.ask(&request.to_string());
+                let by_hearing = hearing.decide(&text, &mut numbers);
                 let by_text = engine.policy(|policy| read(policy, &words, &text, &mut room).cloned());
                 match (&by_json, &by_text) {
                     (Ok(plain), Ok(question)) => {
@@ -40,6 +46,9 @@ fn doors_agree() {
                         let linked = Resolved::new(&engine.tree, &engine.directory, Some(&link), question);
                         let unlinked = tree::decide(&engine.tree, &engine.directory, plain);
                         prop_assert_eq!(linked.decide(), unlinked, "{}", request);
+                        if let Some(decision) = by_hearing {
+                            prop_assert_eq!(decision, unlinked, "heard: {}", request);
+                        }
                         asked.fetch_add(1, Relaxed);
                         let Some(credential) = text.credential else { continue };
                         let KeyText::Text(own) = credential.policy else { continue };
@@ -61,6 +70,7 @@ fn doors_agree() {
                             .any(|not_said| e.message.contains(not_said)) => {}
                     (Err(plain), Err(refusal)) => {
                         prop_assert_eq!(refusal, plain, "{}", request);
+                        prop_assert_eq!(by_hearing, None, "{}", request);
                         refused.fetch_add(1, Relaxed);
                     }
                     _ => prop_assert!(false, "{by_json:?} by JSON, {by_text:?} by text: {request}"),
@@ -69,7 +79,7 @@ fn doors_agree() {
         }
         Ok(())
     });
-    let (asked, refused, keys) = (asked.load(Relaxed), refused.load(Relaxed), keys.load(Relaxed));
+    let [asked, refused, keys] = [asked, refused, keys].map(|n| n.load(Relaxed));
     println!(
         "{asked} questions ({keys} with a key's own text) and {refused} refusals are the same through both doors"
     );
@@ -77,6 +87,71 @@ fn doors_agree() {
         asked > 500 && refused > 500 && keys > 20,
         "{asked} questions, {refused} refusals, {keys} keys: too few say anything"
     );
+}
+
+/// What is usual is decided as it is heard, without a question, and as the question is. Worlds are made usual first: nobody
+/// holds or sits in anything, nobody is behind anybody, no key is presented.
+#[test]
+fn what_is_heard_is_decided_as_the_question() {
+    let [heard, allowed, asked, refused] = [const { AtomicUsize::new(0) }; 4];
+    law(file!(), worlds(160), Wish { requests: 40, wires: false }, |world| {
+        let engine = world.engine_of(&[world.source()], &usual_data(&world.data))?;
+        let words = Words::new(&engine.program.vocabulary);
+        let (directory, tree) = (&engine.directory, &engine.tree);
+        let (door, link) = (Door::new(tree), Link::new(tree, directory));
+        let hearing = Hearing { door: &door, words: &words, tree, directory, link: &link };
+        let (mut room, mut numbers) = (Room::new(), Vec::new());
+        for request in &world.requests {
+            let mut request = request.clone();
+            without_nulls(&mut request);
+            make_usual(&mut request);
+            let Some(text) = text_of(&request) else { continue };
+            let by_hearing = hearing.decide(&text, &mut numbers);
+            match engine.policy(|policy| read(policy, &words, &text, &mut room).cloned()) {
+                Ok(question) => {
+                    asked.fetch_add(1, Relaxed);
+                    let Some(decision) = by_hearing else { continue };
+                    prop_assert_eq!(decision, tree::decide(tree, directory, &question), "{}", request);
+                    heard.fetch_add(1, Relaxed);
+                    allowed.fetch_add(usize::from(decision.is_allow()), Relaxed);
+                }
+                Err(refusal) => {
+                    prop_assert_eq!(by_hearing, None, "{}: {}", refusal, request);
+                    refused.fetch_add(1, Relaxed);
+                }
+            }
+        }
+        Ok(())
+    });
+    let [heard, allowed, asked, refused] = [heard, allowed, asked, refused].map(|n| n.load(Relaxed));
+    println!(
+        "{heard} of {asked} questions are decided as they are heard, {allowed} allowed; {refused} are refused"
+    );
+    assert!(heard > 50 && allowed > 5, "{heard} of {asked}, {allowed} allowed: too few say anything");
+}
+
+/// The data without what sends a request the long way round.
+fn usual_data(data: &Json) -> Json {
+    let mut data = data.clone();
+    let Some(sections) = data.as_object_mut() else { return data };
+    ["resources", "links", "bindings"].iter().for_each(|section| drop(sections.remove(*section)));
+    let items = sections.values_mut().filter_map(Json::as_array_mut).flatten();
+    for item in items.filter_map(Json::as_object_mut) {
+        item.remove("boundaries");
+    }
+    data
+}
+
+/// The same for a request.
+fn make_usual(request: &mut Json) {
+    let Some(members) = request.as_object_mut() else { return };
+    members.remove("credential");
+    members.remove("acting_for");
+    for (of, member) in [("action", "attributes"), ("resource", "in")] {
+        if let Some(members) = members.get_mut(of).and_then(Json::as_object_mut) {
+            members.remove(member);
+        }
+    }
 }
 
 fn without_nulls(json: &mut Json) {

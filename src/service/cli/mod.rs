@@ -49,6 +49,9 @@ or the one called `default`. A key is never an argument.
 
 Exit codes: 0 fine, 1 refused by the service, 2 usage or unreachable, 3 the decision is a denial.";
 
+/// The heading of what all commands of the client have.
+const WHERE: &str = "Which service, with which key";
+
 fn command() -> Command {
     let mut command = Command::new("policyd")
         .version(env!("CARGO_PKG_VERSION"))
@@ -60,6 +63,8 @@ fn command() -> Command {
             Arg::new("address")
                 .long("address")
                 .global(true)
+                .value_name("URL")
+                .help_heading(WHERE)
                 .env("POLICYD_ADDRESS")
                 .help("Where the service is; http://127.0.0.1:7621 if nothing says otherwise"),
         )
@@ -67,6 +72,8 @@ fn command() -> Command {
             Arg::new("key-file")
                 .long("key-file")
                 .global(true)
+                .value_name("FILE")
+                .help_heading(WHERE)
                 .env("POLICYD_KEY_FILE")
                 .help("A file with the key to use; POLICYD_KEY holds one as well"),
         )
@@ -75,6 +82,7 @@ fn command() -> Command {
                 .long("profile")
                 .global(true)
                 .value_name("NAME")
+                .help_heading(WHERE)
                 .env("POLICYD_PROFILE")
                 .help("Address and key file as `policyd profiles set` remembered them"),
         )
@@ -83,6 +91,7 @@ fn command() -> Command {
                 .long("at-least")
                 .global(true)
                 .value_name("REVISION")
+                .help_heading(WHERE)
                 .value_parser(clap::value_parser!(u64))
                 .help("Ask only a service that has this change of the organization"),
         )

@@ -86,7 +86,7 @@ fn files_say_what_is_wrong_with_them() {
     assert_eq!(say(b"policy"), "the built set is cut off");
     assert_eq!(say(&good[..good.len() - 1]), "the built set is cut off");
     assert_eq!(say(&changed(100, good[100] ^ 1)), "the built set is damaged: its checksum doesn't match");
-    let newer = "this set was built by a newer policyc: its format is 9, this one reads 2";
+    let newer = "this set was built by a newer policyc: its format is 9, this one reads 3";
     assert_eq!(say(&changed(8, 9)), newer);
     assert_eq!(file::read(&good).expect("good").0, **set.sources());
 }
