@@ -137,7 +137,9 @@ mod tests {
         let folder = folder("low");
         let space = Space::watch(&folder, u64::MAX);
         assert!(space.is_low() && !folder.join("ballast").exists());
-        std::fs::remove_dir_all(folder).expect("it was ours");
+        // The watch may just be looking, and make its ballast again.
+        drop(space);
+        std::fs::remove_dir_all(folder).ok();
     }
 
     #[test]
@@ -148,7 +150,9 @@ mod tests {
         let about = std::fs::metadata(folder.join("ballast")).expect("a ballast");
         assert_eq!(about.len(), 1 << 20);
         assert!(std::os::unix::fs::MetadataExt::blocks(&about) * 512 >= 1 << 20, "not only promised");
-        std::fs::remove_dir_all(folder).expect("it was ours");
+        // The watch may just be looking, and make its ballast again.
+        drop(space);
+        std::fs::remove_dir_all(folder).ok();
     }
 
     #[test]
