@@ -63,7 +63,7 @@ impl fmt::Display for DayError {
             ),
             DayError::Smaller(now, then) => write!(
                 f,
-                "the log holds {now} records, but its last checkpoint is over {then}: records are missing; restore them, or begin a new log with `policyd restore`"
+                "the log holds {now} records, but its last checkpoint is over {then}: records are missing; restore them, or, where they are lost, go on with `policyd restore`"
             ),
             DayError::OtherRoot(size) => {
                 write!(f, "the first {size} records are not those that the last checkpoint was signed over")
@@ -119,6 +119,8 @@ pub struct DayLog {
     pub(super) files: Arc<dyn Files>,
     pub(super) dir: PathBuf,
     pub(super) origin: String,
+    /// Origins that the log had before it was restored: files begun under them are its own.
+    pub(super) former: Vec<String>,
     pub(super) tree: Tree,
     pub(super) days: Vec<Day>,
     /// The hashes that aren't written beside the day file yet, and where in the day file they begin.
@@ -243,6 +245,7 @@ impl DayLog {
             files: Arc::clone(&self.files),
             dir: self.dir.clone(),
             origin: self.origin.clone(),
+            former: self.former.clone(),
             tree: self.tree.clone(),
             days: self.days.clone(),
             waiting: self.waiting.clone(),

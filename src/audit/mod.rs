@@ -8,6 +8,7 @@
 //! | sign | [`note::SignerKey`], [`note::Checkpoint::sign`], [`note::Rotation::sign`]; origins by [`record::origin`] |
 //! | export, verify | [`export::Exporter`], [`verify::verify`]: a [`verify::Report`] or the first [`Finding`] |
 //! | prove | [`prove::InclusionProof`], [`prove::ConsistencyProof`] |
+//! | find records | [`index::Index`], made afterwards |
 //! | erase a person | [`DayLog::erase`], [`record::Entry::erase`] |
 //! | cut the power in a test | [`power::PowerCutFiles`] in place of [`files::Disk`] |
 //!
@@ -19,6 +20,7 @@ pub mod export;
 pub mod files;
 mod finding;
 mod frame;
+pub mod index;
 mod layout;
 pub mod merkle;
 pub mod note;
@@ -32,4 +34,5 @@ pub mod verify;
 pub use bytes::{Bytes, Hash32, Salt};
 pub use day::{Cut, DayError, DayLog, KeptDay};
 pub use finding::{Finding, Place};
+pub use open::checkpoints;
 pub use read::Records;

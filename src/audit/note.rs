@@ -192,6 +192,12 @@ impl Rotation {
         format!("{text}\n{}{}", old.line(&text), new.line(&text))
     }
 
+    /// Over how many records a rotation claims to stand, whoever signed it: for notes that this process itself has stored.
+    pub fn unverified_size(note: &str) -> Option<u64> {
+        let (text, _) = split(note).ok()?;
+        text.lines().nth(2)?.parse().ok()
+    }
+
     /// What a rotation says, once both its keys have signed it and one of them is trusted.
     pub fn open(note: &str, trusted: &[VerifierKey]) -> Result<Rotation, NoteError> {
         let (text, signatures) = split(note)?;

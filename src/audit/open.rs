@@ -23,6 +23,16 @@ impl DayLog {
     ///
     /// - Errors: [`DayError::Damaged`] and [`DayError::Smaller`] say what is wrong; then nothing was changed. [`DayError::Io`].
     pub fn open(files: Arc<dyn Files>, dir: &Path, origin: &str) -> Result<DayLog, DayError> {
+        DayLog::open_restored(files, dir, origin, &[])
+    }
+
+    /// The same for a log that had other origins before it was restored from a backup.
+    pub fn open_restored(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        origin: &str,
+        former: &[String],
+    ) -> Result<DayLog, DayError> {
         files.create_dir(dir).map_err(|e| io_at(dir, e))?;
         let names = files.list(dir).map_err(|e| io_at(dir, e))?;
         let mut days: BTreeMap<i64, (bool, bool)> = BTreeMap::new();
@@ -34,6 +44,7 @@ impl DayLog {
             files,
             dir: dir.to_owned(),
             origin: origin.to_owned(),
+            former: former.to_vec(),
             tree: Tree::default(),
             days: Vec::new(),
             waiting: Vec::new(),
@@ -97,10 +108,10 @@ impl DayLog {
             return Err(DayError::Damaged { file: records, offset: 0, expected });
         }
         let header = Header::of(&self.origin, day.number, day.first);
-        let start = frame(&header.payload()).len() as u64;
-        if day.kept {
-            self.check_header(&records, &header)?;
-        }
+        let start = match day.kept {
+            true => self.check_header(&records, &header)?,
+            false => frame(&header.payload()).len() as u64,
+        };
         self.end = start;
         self.waiting_from = start;
         let kept = day.kept;
@@ -112,11 +123,18 @@ impl DayLog {
         Ok(())
     }
 
-    fn check_header(&self, path: &Path, header: &Header) -> Result<(), DayError> {
+    /// Whether a header is one of this log, under this origin or a former one.
+    fn is_own(&self, found: Option<Header>, header: &Header) -> bool {
+        let own = |origin: &String| *origin == self.origin || self.former.contains(origin);
+        found.is_some_and(|f| (f.day, f.first) == (header.day, header.first) && own(&f.origin))
+    }
+
+    /// Where the first batch begins.
+    fn check_header(&self, path: &Path, header: &Header) -> Result<u64, DayError> {
         let mut frames = Frames::from(&*self.files, path, 0)?;
         let found = frames.next()?.and_then(|payload| Header::read(&payload));
-        if found.as_ref() == Some(header) {
-            return Ok(());
+        if self.is_own(found, header) {
+            return Ok(frames.offset());
         }
         let expected =
             format!("the header of a file of `{}` that begins with record {}", header.origin, header.first);
@@ -126,10 +144,11 @@ impl DayLog {
     /// Reads the leaf hashes as far as they are whole; what isn't is cut if it can be derived.
     fn read_leaves(&mut self, header: &Header, there: bool) -> Result<(), DayError> {
         let files = self.files.clone();
-        let day = self.days.last_mut().expect("open: the day was just pushed");
-        let path = day.leaves(&self.dir);
+        let path = self.days.last().expect("open: the day was just pushed").leaves(&self.dir);
         let mut frames = Frames::from(&*files, &path, 0)?;
-        let whole = frames.next()?.is_some_and(|payload| Header::read(&payload).as_ref() == Some(header));
+        let found = frames.next()?.and_then(|payload| Header::read(&payload));
+        let whole = self.is_own(found, header);
+        let day = self.days.last_mut().expect("open: the day was just pushed");
         if !whole {
             if !day.kept {
                 return Err(frames.damage(
@@ -245,4 +264,14 @@ impl DayLog {
         self.checkpoint = note;
         Ok(())
     }
+}
+
+/// The notes in a file of checkpoints, oldest first, as far as they are whole.
+pub fn checkpoints(files: &dyn Files, path: &Path) -> Result<Vec<String>, DayError> {
+    let mut frames = Frames::from(files, path, 0)?;
+    let mut notes = Vec::new();
+    while let Some(payload) = frames.next()? {
+        notes.extend(String::from_utf8(payload).ok());
+    }
+    Ok(notes)
 }

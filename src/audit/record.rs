@@ -155,6 +155,18 @@ pub struct ChangeFacts {
     pub after: Option<BTreeMap<String, Fact>>,
 }
 
+/// An account that nobody answers for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unowned {
+    /// Its uid.
+    pub uid: String,
+    /// Since when.
+    pub since: Moment,
+    /// When it will be disabled.
+    pub disabled_at: Moment,
+}
+
 /// What the record is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -205,6 +217,22 @@ pub enum Body {
         before: u64,
         /// Why.
         why: String,
+    },
+    /// The log goes on from a backup, under a new name.
+    Restored {
+        /// The origin it had before.
+        before: String,
+        /// How many records were brought back.
+        size: u64,
+        /// How many more the last checkpoint known was over; 0 too where none is known.
+        missing: u64,
+        /// That checkpoint.
+        checkpoint: Option<String>,
+    },
+    /// Accounts that nobody answers for any more; a record a day.
+    OwnerGone {
+        /// Which.
+        accounts: Vec<Unowned>,
     },
     /// The personal values of a person were erased.
     Erased {

@@ -58,6 +58,7 @@ pub fn verify(
         compared: false,
         ended: None,
         report: (0, 0, 0, 0),
+        pending: Vec::new(),
     };
     state.compare(&lines.at(None))?;
     loop {
@@ -112,6 +113,8 @@ struct State<'a> {
     compared: bool,
     ended: Option<Checkpoint>,
     report: (u64, u64, u64, u64),
+    /// Rotations between keys that aren't trusted yet, oldest first: a later one has to vouch for them.
+    pending: Vec<(String, Place)>,
 }
 
 impl State<'_> {
@@ -279,8 +282,15 @@ impl State<'_> {
 
     fn rotation(&mut self, note: &str, at: Place) -> Result<(), Finding> {
         let keys: Vec<VerifierKey> = self.keys.iter().map(|k| k.0.clone()).collect();
-        let rotation = Rotation::open(note, &keys).map_err(|e| Finding::Checkpoint(at.clone(), e))?;
         let size = self.edge.size();
+        let rotation = match Rotation::open(note, &keys) {
+            // Nothing is taken from it now; whoever is trusted in the end must have followed from it.
+            Err(NoteError::Untrusted(_)) if Rotation::unverified_size(note) == Some(size) => {
+                self.pending.push((note.to_owned(), at));
+                return Ok(());
+            }
+            opened => opened.map_err(|e| Finding::Checkpoint(at.clone(), e))?,
+        };
         if rotation.origin != self.header.origin || rotation.size != size {
             let expected = format!("a rotation of {} at {size} records", self.header.origin);
             return Err(Finding::Misplaced(at, expected));
@@ -305,6 +315,15 @@ impl State<'_> {
     fn end(mut self, at: &Place) -> Result<Report, Finding> {
         if let Some(finding) = self.suspected() {
             return Err(finding);
+        }
+        // Newest first: a key that followed is trusted, then the one before it is.
+        for (note, at) in std::mem::take(&mut self.pending).into_iter().rev() {
+            let keys: Vec<VerifierKey> = self.keys.iter().map(|k| k.0.clone()).collect();
+            let rotation = Rotation::open(&note, &keys).map_err(|e| Finding::Checkpoint(at.clone(), e))?;
+            if rotation.origin != self.header.origin {
+                return Err(Finding::Misplaced(at, format!("a rotation of {}", self.header.origin)));
+            }
+            self.keys.push((rotation.old, Some(rotation.size)));
         }
         let size = self.edge.size();
         let Some(checkpoint) = self.ended.take() else {

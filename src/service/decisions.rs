@@ -7,12 +7,11 @@
 
 use super::clock::Clock;
 use super::retention::{self, Keep};
-use crate::audit::files::Disk;
+use super::running::{Places, day_log};
 use crate::audit::note::{Checkpoint, SignerKey};
 use crate::audit::record::{Entry, Log, origin};
 use crate::audit::{DayError, DayLog};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,8 +28,6 @@ enum Job {
 
 /// What the thread begins with.
 pub struct Begin {
-    /// The folder of all logs.
-    pub dir: PathBuf,
     /// The name of this installation in logs.
     pub installation: String,
     /// What signs checkpoints.
@@ -41,6 +38,10 @@ pub struct Begin {
     pub keep: Keep,
     /// The uids of all organizations.
     pub orgs: Vec<String>,
+    /// Where things are.
+    pub places: Places,
+    /// The names that the installation had before it was restored.
+    pub former: Vec<String>,
 }
 
 /// The way to the thread.
@@ -222,8 +223,8 @@ impl Work {
 
     fn log(&mut self, org: &str) -> Result<&mut DayLog, DayError> {
         if !self.logs.contains_key(org) {
-            let origin = origin(&self.begin.installation, org, Log::Decisions);
-            let log = DayLog::open(Arc::new(Disk), &self.begin.dir.join(org), &origin)?;
+            let begin = &self.begin;
+            let log = day_log(&begin.places, &begin.installation, &begin.former, org)?;
             for cut in log.cuts() {
                 tracing::warn!(file = %cut.file.display(), bytes = cut.bytes, "a torn end was cut off; it was never acknowledged");
             }

@@ -54,12 +54,12 @@ pub fn first(store: &dyn Store, peppers: &Peppers, organization: &str, owner: &s
     let mut tx = store.writer().map_err(|e| e.to_string())?;
     tx.begin().map_err(|e| e.to_string())?;
     let (mut installation, mut admin) = (None, None);
-    by_host(tx.as_mut(), at, "init", &mut |c| {
+    by_host(tx.as_mut(), "", at, "init", &mut |c| {
         installation = Some(first_installation_key(c, &host_access(), peppers)?);
         Ok(())
     })
     .map_err(told)?;
-    by_host(tx.as_mut(), at, "init", &mut |c| {
+    by_host(tx.as_mut(), "", at, "init", &mut |c| {
         admin = Some(new_organization(c, &host_access(), peppers, organization, owner)?);
         Ok(())
     })
@@ -82,7 +82,7 @@ pub fn recover(places: &Places) -> Result<Secret, String> {
     let mut tx = store.writer().map_err(|e| e.to_string())?;
     tx.begin().map_err(|e| e.to_string())?;
     let mut made = None;
-    by_host(tx.as_mut(), wall(), "recover", &mut |c| {
+    by_host(tx.as_mut(), "", wall(), "recover", &mut |c| {
         made = Some(first_installation_key(c, &host_access(), &peppers)?);
         Ok(())
     })
@@ -92,16 +92,17 @@ pub fn recover(places: &Places) -> Result<Secret, String> {
 }
 
 /// A change by whoever has the host, with its record.
-fn by_host(
+pub fn by_host(
     tx: &mut dyn Write,
+    org: &str,
     at: i64,
     action: &str,
     what: &mut dyn FnMut(&mut Change<'_>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let (seq, last) = tx.head("")?;
+    let (seq, last) = tx.head(org)?;
     let mut change = Change {
         tx,
-        org: String::new(),
+        org: org.to_owned(),
         state: None,
         caller: None,
         at: at.max(last),

@@ -8,20 +8,24 @@
 use super::authn::Caller;
 use super::change::{Reply, RequestFacts};
 use super::decisions::sign;
+use super::finder;
 use super::guard::{On, permit};
 use super::http_query;
 use super::journal::{self, About};
+use super::log_key;
 use super::memory::OrgState;
 use super::problem::Problem;
 use super::running::{Service, checkpoint_file, origin_of};
 use crate::audit::export::Exporter;
+use crate::audit::index::Word;
 use crate::audit::merkle::{Leaves, Tree};
-use crate::audit::note::Checkpoint;
+use crate::audit::note::{Checkpoint, Rotation};
 use crate::audit::prove::InclusionProof;
 use crate::audit::record::{Body, Draft, Entry, Log};
 use crate::audit::{DayError, DayLog};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// A request to read.
@@ -187,22 +191,116 @@ async fn search(
         note(service, asked, org, what, json!({ "log": log.name(), "where": filters, "from": from })).await?;
     }
     let personal = may(org, asked, "audit.read_personal").is_ok();
-    let (entries, size) = entries(service, org, log, from.unwrap_or(0)).await?;
-    let (mut items, mut next) = (Vec::new(), from.unwrap_or(0));
-    for (number, entry) in &entries {
-        next = number + 1;
-        let shown = shown(*number, entry, personal);
-        if fits(&shown, entry, &filters) {
-            items.push(shown);
+    let looked = Looked { filters, limit, personal };
+    let page = look(service, org, log, from.unwrap_or(0), looked).await?;
+    if let Some(next) = page.next {
+        service.sessions.next(session, next, asked.now);
+    }
+    let through = service.finder.through(&org.uid, log).min(page.size);
+    Ok(Reply::ok(json!({ "items": page.items, "next": page.next, "indexed_through": through })))
+}
+
+/// What is looked for.
+struct Looked {
+    filters: Vec<(String, String)>,
+    limit: usize,
+    personal: bool,
+}
+
+/// What was found.
+struct Page {
+    items: Vec<Value>,
+    next: Option<u64>,
+    size: u64,
+}
+
+impl Looked {
+    /// Reads ranges of records, one after another, until the page is full or enough was looked at. `read` calls back with each
+    /// record until that says that it is enough.
+    fn page(
+        &self,
+        ranges: Vec<Range<u64>>,
+        size: u64,
+        mut read: impl FnMut(Range<u64>, &mut dyn FnMut(u64, &Entry) -> bool) -> Result<(), Problem>,
+    ) -> Result<Page, Problem> {
+        let (mut items, mut next, mut looked_at) = (Vec::new(), None, 0);
+        for range in ranges {
+            read(range, &mut |number, entry| {
+                looked_at += 1;
+                let shown = shown(number, entry, self.personal);
+                if fits(&shown, entry, &self.filters) {
+                    items.push(shown);
+                }
+                let enough = items.len() == self.limit || looked_at == LOOKED_AT_MAX;
+                if enough {
+                    next = Some(number + 1).filter(|next| *next < size);
+                }
+                enough
+            })?;
+            if items.len() == self.limit || looked_at == LOOKED_AT_MAX {
+                break;
+            }
         }
-        if items.len() == limit {
+        Ok(Page { items, next, size })
+    }
+}
+
+/// Changes read at once.
+const ROWS: u64 = 1_024;
+
+async fn look(
+    service: &Service,
+    org: &Arc<OrgState>,
+    log: Log,
+    from: u64,
+    looked: Looked,
+) -> Result<Page, Problem> {
+    let words = finder::wanted(&looked.filters);
+    match log {
+        Log::Changes => tokio::task::block_in_place(|| {
+            service.read(|read| {
+                let size = u64::try_from(read.head(&org.uid)?.0).unwrap_or(0);
+                let ranges = service.finder.ranges(&org.uid, log, &words, from..size);
+                looked.page(ranges, size, |range, see| {
+                    let mut at = range.start;
+                    while at < range.end {
+                        let count = usize::try_from((range.end - at).min(ROWS)).unwrap_or(0);
+                        let rows = read.changes(&org.uid, i64::try_from(at).unwrap_or(i64::MAX), count)?;
+                        if rows.is_empty() {
+                            break;
+                        }
+                        for row in rows {
+                            at = u64::try_from(row.seq).unwrap_or(u64::MAX);
+                            if see(at - 1, &row.entry) {
+                                return Ok(());
+                            }
+                        }
+                    }
+                    Ok(())
+                })
+            })
+        }),
+        Log::Decisions => {
+            let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
+            let records = from.max(log.kept_from())..log.size();
+            let ranges = service.finder.ranges(&org.uid, Log::Decisions, &words, records);
+            aside(move || looked.page(ranges, log.size(), |range, see| read_day(&log, range, see))).await
+        }
+    }
+}
+
+fn read_day(
+    log: &DayLog,
+    range: Range<u64>,
+    see: &mut dyn FnMut(u64, &Entry) -> bool,
+) -> Result<(), Problem> {
+    for found in log.records(range) {
+        let (number, entry) = found.map_err(damaged)?;
+        if see(number, &entry) {
             break;
         }
     }
-    if next < size {
-        service.sessions.next(session, next, asked.now);
-    }
-    Ok(Reply::ok(json!({ "items": items, "next": (next < size).then_some(next), "indexed_through": size })))
+    Ok(())
 }
 
 /// A number in a query.
@@ -216,33 +314,6 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(unreadable()))
-}
-
-/// Entries from a number on, and the size of the log.
-async fn entries(
-    service: &Service,
-    org: &Arc<OrgState>,
-    log: Log,
-    from: u64,
-) -> Result<(Vec<(u64, Entry)>, u64), Problem> {
-    match log {
-        Log::Changes => service.read(|read| {
-            let after = i64::try_from(from).unwrap_or(i64::MAX);
-            let rows = read.changes(&org.uid, after, LOOKED_AT_MAX)?;
-            let size = u64::try_from(read.head(&org.uid)?.0).unwrap_or(0);
-            let number = |seq: i64| u64::try_from(seq - 1).unwrap_or(0);
-            Ok((rows.into_iter().map(|r| (number(r.seq), r.entry)).collect(), size))
-        }),
-        Log::Decisions => {
-            let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
-            aside(move || {
-                let first = from.max(log.kept_from());
-                let all: Result<Vec<_>, _> = log.records(first..log.size()).take(LOOKED_AT_MAX).collect();
-                all.map(|all| (all, log.size())).map_err(damaged)
-            })
-            .await
-        }
-    }
 }
 
 fn unreadable() -> Problem {
@@ -263,7 +334,7 @@ fn damaged(error: DayError) -> Problem {
 }
 
 /// Signs a checkpoint over the decisions so far; the log as it is then.
-async fn signed(service: &Service, org: &str) -> Result<(DayLog, String), Problem> {
+pub async fn signed(service: &Service, org: &str) -> Result<(DayLog, String), Problem> {
     let (installation, uid) = (service.installation.clone(), org.to_owned());
     let signer = Arc::clone(&service.signer);
     let look = move |log: &mut DayLog| {
@@ -285,6 +356,8 @@ async fn export(
     let personal = may(org, asked, "audit.read_personal").is_ok();
     let uid = org.uid.clone();
     let origin = origin_of(&service.installation, &uid, log);
+    let notes = service.read(|read| log_key::rotations(read).map_err(Problem::unavailable))?;
+    let notes = notes.get(&origin).cloned().unwrap_or_default();
     let text = match log {
         Log::Decisions => {
             let (log, note) = signed(service, &uid).await?;
@@ -294,7 +367,7 @@ async fn export(
                 within(first, log.size())?;
                 let all: Result<Vec<_>, _> = log.records(kept.max(first)..log.size()).collect();
                 let all: Vec<Entry> = all.map_err(damaged)?.into_iter().map(|(_, e)| e).collect();
-                write(&origin, (log.tree(), &log), (first, kept), &all, &note, personal)
+                write(&origin, (log.tree(), &log), (first, kept), &all, (&notes, &note), personal)
             })
             .await?
         }
@@ -305,7 +378,7 @@ async fn export(
             let after = i64::try_from(first).unwrap_or(i64::MAX);
             let rows = read.changes(&uid, after, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
             let all: Vec<Entry> = rows.into_iter().map(|r| r.entry).collect();
-            write(&origin, (&tree, &leaves), (first, 0), &all, &note, personal)
+            write(&origin, (&tree, &leaves), (first, 0), &all, (&notes, &note), personal)
         })?,
     };
     Ok(Reply::ok(json!({ "export": text, "key": service.signer.verifier().to_string() })))
@@ -328,16 +401,28 @@ fn write(
     (tree, leaves): (&Tree, &(impl Leaves + ?Sized)),
     (first, kept): (u64, u64),
     entries: &[Entry],
-    note: &str,
+    (rotations, note): (&[String], &str),
     personal: bool,
 ) -> Result<String, Problem> {
+    // A rotation stands after the last record that the old key vouches for.
+    let at = |note: &String| Rotation::unverified_size(note).map(|size| (size, note.clone()));
+    let rotations: Vec<(u64, String)> = rotations.iter().filter_map(at).collect();
     let made = (|| {
         let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, first..tree.size(), kept)?;
         let gone = usize::try_from(kept.saturating_sub(first)).unwrap_or(usize::MAX);
+        let passed = |export: &mut Exporter<Vec<u8>>, number: u64| {
+            let mut here = rotations.iter().filter(|(size, _)| *size == number);
+            here.try_for_each(|(_, note)| export.rotation(note))
+        };
+        let mut number = first;
         for leaf in if gone > 0 { leaves.leaves(first, gone)? } else { Vec::new() } {
+            passed(&mut export, number)?;
             export.hash(leaf)?;
+            number += 1;
         }
         for entry in entries {
+            passed(&mut export, number)?;
+            number += 1;
             match personal {
                 true => export.record(entry)?,
                 false => export.record(&Entry { personal: Vec::new(), ..entry.clone() })?,
@@ -350,16 +435,27 @@ fn write(
 }
 
 /// Signs a checkpoint over the changes so far and keeps it outside the database.
-pub fn changes_checkpoint(
+fn changes_checkpoint(
     service: &Service,
     read: &mut dyn super::store::Read,
     org: &str,
 ) -> Result<(Tree, Vec<crate::audit::Hash32>, String), Problem> {
     let leaves = read.leaves(org)?;
     let tree = Tree::over(&leaves);
+    let note = store_checkpoint(service, org, &tree)?;
+    Ok((tree, leaves, note))
+}
+
+/// Signs a checkpoint over the tree of an organization's changes; it is kept outside the database, unless a later one is.
+pub fn store_checkpoint(service: &Service, org: &str, tree: &Tree) -> Result<String, Problem> {
     let origin = origin_of(&service.installation, org, Log::Changes);
     let note = Checkpoint { origin, size: tree.size(), root: tree.root() }.sign(&service.signer);
     let file = checkpoint_file(&service.places, org);
+    let _alone = service.signing.lock().expect("log_reading: nobody panics while signing");
+    let kept = std::fs::read_to_string(&file).ok().and_then(|kept| Checkpoint::unverified(&kept).ok());
+    if kept.is_some_and(|kept| kept.size > tree.size()) {
+        return Ok(note);
+    }
     let stored = (|| {
         std::fs::create_dir_all(service.places.checkpoints())?;
         let fresh = file.with_extension("new");
@@ -369,7 +465,7 @@ pub fn changes_checkpoint(
         std::fs::File::open(service.places.checkpoints())?.sync_all()
     })();
     stored.map_err(|e: std::io::Error| Problem::unavailable(format!("a checkpoint can't be stored: {e}")))?;
-    Ok((tree, leaves, note))
+    Ok(note)
 }
 
 async fn proof(
@@ -413,13 +509,29 @@ async fn event(
     org: &Arc<OrgState>,
     id: &str,
 ) -> Result<Reply, Problem> {
-    let (entries, _) = entries(service, org, Log::Decisions, 0).await?;
-    let wanted = format!("\"event\":\"{id}\"");
     let harmless = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let found = entries.iter().rev().find(|(_, e)| harmless && e.record.contains(&wanted));
-    let (number, entry) = found.ok_or_else(Problem::absent)?;
+    let wanted = format!("\"event\":\"{id}\"");
+    let log = service.decisions.snapshot(&org.uid).await.ok_or_else(unreadable)?;
+    let words = [Word::of("event", id)];
+    let ranges = service.finder.ranges(&org.uid, Log::Decisions, &words, log.kept_from()..log.size());
+    let look = move || {
+        let mut found = None;
+        for range in ranges.into_iter().rev().filter(|_| harmless) {
+            read_day(&log, range, &mut |number, entry| {
+                if entry.record.contains(&wanted) && entry.record.contains("\"decided\"") {
+                    found = Some((number, entry.clone()));
+                }
+                found.is_some()
+            })?;
+            if found.is_some() {
+                break;
+            }
+        }
+        Ok(found)
+    };
+    let (number, entry) = aside(look).await?.ok_or_else(Problem::absent)?;
     let whole = may(org, asked, "audit.read").is_ok();
-    let mut shown = shown(*number, entry, false);
+    let mut shown = shown(number, &entry, false);
     if whole {
         note(service, asked, org, "search", json!({ "log": "decisions", "id": id })).await?;
         return Ok(Reply::ok(shown));

@@ -10,8 +10,9 @@
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
 //! | `retention` `space` | what of the decisions is deleted, and when; room on the disk |
 //! | `refusals` `chores` | calls that were refused; what is done beside answering |
+//! | `log_key` `restore` `erase` | with access to the host: the log key replaced, going on from a backup, a person erased |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
-//! | `decide` `log_reading` `state` | asking the engine; reading the log; holding it against what is stored |
+//! | `decide` `log_reading` `finder` `state` | asking the engine; reading the log, with an index; holding it against what is stored |
 //! | `quotas` | what one organization may have |
 //! | `running` `http/` `init` | all of it together, on the network, on an empty folder |
 //! | `cli/` | the `policyd` command, server and client |
@@ -29,7 +30,9 @@ mod cli;
 mod clock;
 mod decide;
 mod decisions;
+mod erase;
 mod fields;
+mod finder;
 mod guard;
 mod holding;
 mod http;
@@ -37,6 +40,7 @@ mod init;
 mod journal;
 mod lifting;
 mod lockout;
+mod log_key;
 mod log_reading;
 mod memory;
 mod object;
@@ -46,6 +50,7 @@ mod prelude;
 mod problem;
 mod quotas;
 mod refusals;
+mod restore;
 mod retention;
 mod running;
 mod secret;

@@ -123,6 +123,12 @@ impl Problem {
         Problem::new(412, "behind", "that revision isn't here", detail).after(1)
     }
 
+    /// 503: too many large bodies at once.
+    pub fn busy() -> Problem {
+        let detail = "too many large requests arrive at once: send it again in a second";
+        Problem::new(503, "busy", "not now", detail).after(1)
+    }
+
     /// Says after how many seconds it is worth asking again.
     fn after(mut self, seconds: u64) -> Problem {
         self.more.push(("retry_after", seconds.into()));

@@ -12,6 +12,7 @@ use super::store::{Read, Stored};
 use crate::audit::record::Entry;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -194,10 +195,10 @@ impl Tally {
         self.with(org, |held| *held.decisions.get_or_insert_default().at(now) += bytes);
     }
 
-    /// Bytes of changes and of decisions today, as far as they were counted.
-    pub fn today(&self, org: &str, now: i64) -> [u64; 2] {
+    /// Bytes of changes and of decisions today; none where nothing was counted since the start.
+    pub fn today(&self, org: &str, now: i64) -> [Option<u64>; 2] {
         self.with(org, |held| {
-            [&mut held.changes, &mut held.decisions].map(|d| d.as_mut().map_or(0, |d| *d.at(now)))
+            [&mut held.changes, &mut held.decisions].map(|d| d.as_mut().map(|d| *d.at(now)))
         })
     }
 }
@@ -324,10 +325,30 @@ fn spend(read: &mut dyn Read, tally: &Tally, quotas: &Quotas, made: &Made<'_>) -
     })
 }
 
+/// Bytes of today's day files in a folder.
+pub fn written_today(folder: &Path, now: i64) -> u64 {
+    let today = crate::show_time(now);
+    let day = today.split('T').next().unwrap_or_default();
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let own = files.filter(|file| file.file_name().to_string_lossy().starts_with(day));
+    own.filter_map(|file| file.metadata().ok()).map(|found| found.len()).sum()
+}
+
 /// Each quota with what is used of it.
-pub fn used(read: &mut dyn Read, tally: &Tally, org: &str, now: i64) -> Result<Value, Problem> {
+pub fn used(
+    read: &mut dyn Read,
+    tally: &Tally,
+    org: &str,
+    now: i64,
+    decisions: &Path,
+) -> Result<Value, Problem> {
     let quotas = tally.quotas(org);
-    let [changes, decisions] = tally.today(org, now);
+    let [changes, decided] = tally.today(org, now);
+    let changes = match changes {
+        Some(bytes) => bytes,
+        None => read.written_since(org, now.div_euclid(DAY) * DAY)?,
+    };
+    let decided = decided.unwrap_or_else(|| written_today(&decisions.join(org), now));
     let mut all = Vec::new();
     for quota in ALL {
         let used = match quota.of {
@@ -335,7 +356,7 @@ pub fn used(read: &mut dyn Read, tally: &Tally, org: &str, now: i64) -> Result<V
             Of::KeysOfAccount => None,
             Of::PolicyBytes => Some(read.bytes(org, Kind::PolicySet)?),
             Of::ChangeBytes => Some(changes),
-            Of::DecisionBytes => Some(decisions),
+            Of::DecisionBytes => Some(decided),
         };
         all.push(
             json!({ "name": quota.name, "limit": quotas.limit(quota), "used": used, "counts": quota.doc }),

@@ -4,8 +4,10 @@
 //! Out:   [`Service`], which handlers ask.
 //! Law:   it starts only if everything it needs is there and whole; what it can't read it says, and doesn't guess.
 
-use super::clock::Clock;
+use super::clock::{Clock, wall};
 use super::decisions::{Begin, Decisions};
+use super::finder::Finder;
+use super::log_key;
 use super::log_reading::Sessions;
 use super::memory::{Memory, OrgState};
 use super::pepper::{Peppers, write_private};
@@ -16,8 +18,10 @@ use super::secret::random;
 use super::space::Space;
 use super::store::{Read, Sqlite, Store};
 use super::writer::Writer;
+use crate::audit::files::Disk;
 use crate::audit::note::{Checkpoint, SignerKey};
 use crate::audit::record::{Log, origin};
+use crate::audit::{DayError, DayLog};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -52,6 +56,11 @@ impl Places {
         self.data.join("decisions")
     }
 
+    /// The index of what the logs say; it can be deleted.
+    pub fn index(&self) -> PathBuf {
+        self.data.join("index")
+    }
+
     /// The last checkpoints of the logs of changes, outside the database.
     pub fn checkpoints(&self) -> PathBuf {
         self.data.join("checkpoints")
@@ -67,6 +76,8 @@ pub struct Settings {
     pub keep: Keep,
     /// Bytes of the disk that ordinary work leaves free.
     pub reserve: u64,
+    /// Days after which an account is disabled whose owner is gone.
+    pub owner_gone_days: i64,
 }
 
 /// Everything a handler needs.
@@ -93,6 +104,10 @@ pub struct Service {
     pub refusals: Refusals,
     /// Who reads the log, so that a session is recorded once.
     pub sessions: Sessions,
+    /// The index of what the logs say.
+    pub finder: Finder,
+    /// Held while a checkpoint of changes is written.
+    pub signing: Mutex<()>,
     /// Where things are.
     pub places: Places,
     store: Arc<dyn Store>,
@@ -138,12 +153,14 @@ impl Service {
         let installation = installation.ok_or_else(|| {
             format!("the store is empty: run `policyd init --data {}`", places.data.display())
         })?;
+        log_key::finish(places, read.as_mut(), &installation, wall())?;
         let signer = Arc::new(read_signer(&places.log_key(), &installation)?);
         let last = last_record(read.as_mut())?;
         whole(read.as_mut(), places, &installation)?;
         let clock = Arc::new(Clock::new(last));
         let opening = Decisions::start(Begin {
-            dir: places.decisions(),
+            places: places.clone(),
+            former: former(read.as_mut())?,
             installation: installation.clone(),
             signer: Arc::clone(&signer),
             clock: Arc::clone(&clock),
@@ -165,6 +182,8 @@ impl Service {
             space,
             refusals: Refusals::default(),
             sessions: Sessions::default(),
+            finder: Finder::in_folder(places.index()),
+            signing: Mutex::new(()),
             places: places.clone(),
             store,
             readers: Mutex::new(vec![read]),
@@ -275,7 +294,8 @@ pub fn create_signer(path: &Path) -> std::io::Result<()> {
     write_private(path, &format!("{digits}\n"))
 }
 
-fn read_signer(path: &Path, installation: &str) -> Result<SignerKey, String> {
+/// Reads the key that signs checkpoints.
+pub fn read_signer(path: &Path, installation: &str) -> Result<SignerKey, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("can't read {}: {e}", path.display()))?;
     let digits = text.trim();
     let mut seed = [0; 32];
@@ -285,6 +305,27 @@ fn read_signer(path: &Path, installation: &str) -> Result<SignerKey, String> {
     }
     let key = SignerKey::from_seed(installation, &seed).filter(|_| fits);
     key.ok_or_else(|| format!("{} is not a log key: 64 hexadecimal digits", path.display()))
+}
+
+/// The names that the installation had before it was restored from a backup, oldest first.
+pub fn former(read: &mut (impl Read + ?Sized)) -> Result<Vec<String>, String> {
+    let known = read.fact("former installations").map_err(|e| e.to_string())?;
+    known.map_or(Ok(Vec::new()), |text| {
+        serde_json::from_str(&text).map_err(|e| format!("former installations: {e}"))
+    })
+}
+
+/// Opens the decisions of an organization.
+pub fn day_log(
+    places: &Places,
+    installation: &str,
+    former: &[String],
+    org: &str,
+) -> Result<DayLog, DayError> {
+    let origin = |name: &String| origin_of(name, org, Log::Decisions);
+    let before: Vec<String> = former.iter().map(origin).collect();
+    let dir = places.decisions().join(org);
+    DayLog::open_restored(Arc::new(Disk), &dir, &origin_of(installation, org, Log::Decisions), &before)
 }
 
 /// The file with the last checkpoint of the changes of an organization.
@@ -304,7 +345,10 @@ pub fn whole(read: &mut dyn Read, places: &Places, installation: &str) -> Result
         let file = checkpoint_file(places, org);
         let Ok(note) = std::fs::read_to_string(&file) else { continue };
         let wrong = |why: &str| {
-            format!("{}: {why}; restore the database that belongs to it before starting", file.display())
+            format!(
+                "{}: {why}; restore the database that belongs to it, or, where that is lost, go on with `policyd restore`",
+                file.display()
+            )
         };
         let last = Checkpoint::unverified(&note).map_err(|e| wrong(&e.to_string()))?;
         if last.origin != origin_of(installation, org, Log::Changes) {

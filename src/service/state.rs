@@ -5,14 +5,11 @@
 //! Law:   records are taken in order, each with the hash that the tree has; the last after-image of an object counts.
 
 use super::object::Object;
-use super::running::{Places, lock, whole};
+use super::running::{Places, day_log, former, lock, whole};
 use super::store::{Read, Sqlite, Store};
-use crate::audit::DayLog;
-use crate::audit::files::Disk;
-use crate::audit::record::{Body, Entry, Fact, Log, Record, origin};
+use crate::audit::record::{Body, Entry, Fact, Record};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Verifies a store.
 pub fn verify(places: &Places) -> Result<Vec<String>, String> {
@@ -29,8 +26,9 @@ pub fn verify(places: &Places) -> Result<Vec<String>, String> {
     // Whoever writes day files has them open: what is unfinished there would look like damage.
     match lock(places) {
         Ok(_held) => {
+            let former = former(read.as_mut())?;
             for org in &orgs {
-                told.push(decisions(places, &installation, org)?);
+                told.push(decisions(places, &installation, &former, org)?);
             }
         }
         Err(_) => told.push(
@@ -41,10 +39,8 @@ pub fn verify(places: &Places) -> Result<Vec<String>, String> {
 }
 
 /// Reads every decision that is kept; each has the hash that the tree has.
-fn decisions(places: &Places, installation: &str, org: &str) -> Result<String, String> {
-    let origin = origin(installation, org, Log::Decisions);
-    let log = DayLog::open(Arc::new(Disk), &places.decisions().join(org), &origin);
-    let log = log.map_err(|e| e.to_string())?;
+fn decisions(places: &Places, installation: &str, former: &[String], org: &str) -> Result<String, String> {
+    let log = day_log(places, installation, former, org).map_err(|e| e.to_string())?;
     for found in log.records(log.kept_from()..log.size()) {
         let (number, entry) = found.map_err(|e| e.to_string())?;
         if let Some(value) = entry.foreign() {
@@ -96,7 +92,7 @@ fn one(read: &mut dyn Read, org: &str) -> Result<String, String> {
         objects += 1;
         let what = format!("{} {}", object.kind.wire(), object.uid);
         let said = images.remove(&object.uid);
-        if wrong.is_none() && said.as_ref() != Some(&object.image()) {
+        if wrong.is_none() && !said.as_ref().is_some_and(|said| same(said, &object.image())) {
             wrong = Some(match said {
                 Some(_) => format!("{name}: {what} isn't what the log of changes says"),
                 None => format!("{name}: {what} is in the store, and no change made it"),
@@ -110,6 +106,25 @@ fn one(read: &mut dyn Read, org: &str) -> Result<String, String> {
     match wrong {
         Some(wrong) => Err(wrong),
         None => Ok(format!("{name}: {number} changes make the {objects} objects that are stored")),
+    }
+}
+
+/// What stands for a value that was erased: nobody knows any more what it was.
+fn erased() -> Value {
+    serde_json::json!({ "sealed": null })
+}
+
+/// Whether what is stored is what a record says, as far as it still says something.
+fn same(said: &Value, stored: &Value) -> bool {
+    match (said, stored) {
+        (Value::Object(s), _) if s.len() == 1 && s.contains_key("sealed") => true,
+        (Value::Object(s), Value::Object(t)) => {
+            s.len() == t.len() && s.iter().all(|(name, one)| t.get(name).is_some_and(|two| same(one, two)))
+        }
+        (Value::Array(s), Value::Array(t)) => {
+            s.len() == t.len() && s.iter().zip(t).all(|(one, two)| same(one, two))
+        }
+        (one, two) => one == two,
     }
 }
 
@@ -155,11 +170,10 @@ fn take(entry: &Entry, images: &mut BTreeMap<String, Value>) -> Result<(), Strin
                         .personal
                         .iter()
                         .find(|p| p.person == change.uid && p.field == format!("user.{field}"));
-                    let text = own.map(|p| p.value.clone()).ok_or("a personal value was erased")?;
-                    if field == "name" {
-                        Value::String(text)
-                    } else {
-                        serde_json::from_str(&text).map_err(|e| e.to_string())?
+                    match own.map(|p| p.value.clone()) {
+                        None => erased(),
+                        Some(text) if field == "name" => Value::String(text),
+                        Some(text) => serde_json::from_str(&text).map_err(|e| e.to_string())?,
                     }
                 }
             };

@@ -119,6 +119,37 @@ fn nothing_is_told_apart_on_any_route() {
 }
 
 #[test]
+fn every_object_has_a_tag_and_is_changed_only_by_who_has_read_it() {
+    let world = World::furnished();
+    let real = one_of_each(&world);
+    let document = world.ask(&world.admin, "GET", "/v1/openapi.json", &Value::Null).body;
+    let mut conditional = 0;
+    for (collection, uid) in &real {
+        let path = format!("/v1/{collection}/{uid}");
+        let told = world.ask(&world.admin, "GET", &path, &Value::Null);
+        let tag = told.headers.iter().find(|(n, _)| n == "etag").map(|(_, v)| v.as_str());
+        assert_eq!(
+            tag,
+            Some(format!("\"{}\"", told.body["revision"]).as_str()),
+            "{path}: {:?}",
+            told.headers
+        );
+        let methods = &document["paths"][format!("/v1/{collection}/{{id}}")];
+        for method in ["patch", "delete"].into_iter().filter(|m| methods[*m].is_object()) {
+            let body = fitting(&methods[method]["requestBody"]["content"]["application/json"]["schema"]);
+            let ask = |headers: &[(&str, &str)]| {
+                world.ask_with(&world.admin, &method.to_uppercase(), &path, headers, &body)
+            };
+            let told = ask(&[]);
+            assert_eq!(told.status, 428, "{method} {path}: {}", told.body);
+            assert_eq!(ask(&[("if-match", "\"999999\"")]).status, 412, "{method} {path}");
+            conditional += 1;
+        }
+    }
+    assert!(conditional > 12, "{conditional}");
+}
+
+#[test]
 fn names_in_a_body_are_not_told_apart_either() {
     let world = World::furnished();
     one_of_each(&world);

@@ -152,6 +152,41 @@ fn who_finds_no_place_is_told_and_places_come_back() {
 }
 
 #[test]
+fn large_bodies_at_once_have_bounded_room() {
+    let world = World::bare();
+    let head = |length: usize| {
+        format!(
+            "POST /v1/policy-sets:check HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
+            world.admin
+        )
+    };
+    // 32 announce 16 MiB each, and send nothing of it.
+    let held: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let mut stream = connect(&world);
+            stream.write_all(head(16 << 20).as_bytes()).expect("sent");
+            stream
+        })
+        .collect();
+    let busy = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        let files = json!({ "files": [{ "name": "own.pol", "text": " ".repeat(200_000) }] });
+        let body = files.to_string().into_bytes();
+        let told = world.raw(&world.admin, "POST", "/v1/policy-sets:check", &[], body);
+        told.is_some_and(|told| told.status == 503 && told.body["type"] == "urn:policyd:problem:busy")
+    });
+    assert!(busy, "there is an end to it");
+    assert_eq!(world.ask(&world.admin, "POST", "/v1/users", &json!({ "id": "small" })).status, 201);
+    drop(held);
+    let again = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        let files = json!({ "files": [{ "name": "own.pol", "text": " ".repeat(200_000) }] });
+        world.ask(&world.admin, "POST", "/v1/policy-sets:check", &files).status == 200
+    });
+    assert!(again, "and room again");
+}
+
+#[test]
 fn heads_are_bounded() {
     let world = World::bare();
     let mut stream = connect(&world);

@@ -15,6 +15,7 @@
 //! | `faults.rs` | disks that are full, read-only or broken, flipped bytes, a clock that jumps |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
 //! | `kept.rs` | retention of decisions, the reserve on the disk |
+//! | `mended.rs` | going on from a backup, another log key, a person erased, accounts that nobody answers for |
 //! | `recorded.rs` | what leaves a record, and what a record never says in plain |
 //! | `limits.rs` | what one client or tenant may use up, and changes that are large |
 //! | `quotas.rs` | one tenant can't fill what all share |
@@ -36,6 +37,7 @@ mod interface;
 mod kept;
 mod law;
 mod limits;
+mod mended;
 mod quotas;
 mod recorded;
 mod world;

@@ -142,3 +142,67 @@ fn bringing_a_key_along_is_not_using_it() {
     world.decide(&gate, token, "read", "acme/web/play");
     assert!(!used().is_null());
 }
+
+#[test]
+fn what_is_looked_for_is_found_with_an_index_and_without() {
+    let mut world = World::furnished();
+    let gate = world.key("service_account", "gate");
+    let item = |id: &str| {
+        json!({ "account": { "kind": "user", "id": id }, "action": { "name": "read" },
+        "resource": { "kind": "server", "id": "s" }, "scope": "acme/web/play" })
+    };
+    let ask = |world: &World, id: &str| {
+        let told = world.ask(&gate, "POST", "/v1/authorize", &item(id));
+        assert_eq!(told.status, 200, "{}", told.body);
+        told.body["event"].as_str().expect("an event").to_owned()
+    };
+    let first = ask(&world, "ben");
+    (0..2_100).for_each(|_| drop(ask(&world, "ana")));
+    let last = ask(&world, "ben");
+    let search = |world: &World, filter: &str| {
+        let (mut found, mut from, mut through) = (Vec::new(), String::new(), 0);
+        loop {
+            let told = world.ask(
+                &world.admin,
+                "GET",
+                &format!("/v1/audit/decisions?limit=500&{filter}{from}"),
+                &Value::Null,
+            );
+            assert_eq!(told.status, 200, "{}", told.body);
+            found.extend(told.body["items"].as_array().expect("items").clone());
+            through = through.max(told.body["indexed_through"].as_u64().expect("a number"));
+            match told.body["next"].as_u64() {
+                Some(next) => from = format!("&from={next}"),
+                None => return (found, through),
+            }
+        }
+    };
+    let indexed = |world: &World| {
+        (0..200).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            search(world, "account=ben").1 == 2_048
+        })
+    };
+    assert!(indexed(&world), "two blocks of records are in the index");
+    let check = |world: &World| {
+        let (found, _) = search(world, "account=ben");
+        let events: Vec<&Value> =
+            found.iter().map(|r| &r["record"]["body"]["decided"]["decisions"][0]["event"]).collect();
+        assert_eq!(events, [&json!(first), &json!(last)]);
+        assert_eq!(search(world, "account=ana&below=acme/web").0.len(), 2_100);
+        assert!(search(world, "account=nobody").0.is_empty());
+        for event in [&first, &last] {
+            let told = world.ask(&world.admin, "GET", &format!("/v1/audit/events/{event}"), &Value::Null);
+            assert_eq!(told.status, 200, "{}", told.body);
+        }
+        assert_eq!(world.ask(&world.admin, "GET", "/v1/audit/events/ev_nobody", &Value::Null).status, 404);
+    };
+    check(&world);
+    // Deleted, it is made again, and meanwhile nothing is missing.
+    world.stop();
+    std::fs::remove_dir_all(world.folder.join("store/index")).expect("an index");
+    world.start();
+    check(&world);
+    assert!(indexed(&world), "it is made again");
+    check(&world);
+}

@@ -15,6 +15,7 @@ use crate::service::fields::{Field, Ty, is_invisible, may, must};
 use crate::service::holding::{covers, is, may_own};
 use crate::service::object::{Fields, Kind, Object};
 use crate::service::problem::Problem;
+use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 const OWNERS: &[Kind] = &[Kind::User, Kind::Group];
@@ -125,12 +126,25 @@ pub(super) fn spelling(id: &str) -> String {
     format!("~user {plain}")
 }
 
+/// The same of a user whose values were erased: a hash, by which whoever comes back is known, however he is spelt.
+pub fn erased_spelling(org: &str, id: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(format!("{org}\0{}", spelling(id))).into();
+    format!("~erased {}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
+}
+
 /// A user who was ever known here doesn't come back, in this or in another spelling.
 fn never_respelt(change: &mut Change<'_>, kind: Kind, id: &str, own: &str) -> Result<(), Problem> {
     if kind != Kind::User {
         return Ok(());
     }
     let org = change.org.clone();
+    if let Some(twin) = change.tx.ever_referring(&org, &erased_spelling(&org, id))?.first()
+        && twin.uid != own
+    {
+        return Err(Problem::conflict(
+            "this id, or one that differs in spelling only, was given before: take another",
+        ));
+    }
     let twins = change.tx.ever_referring(&org, &spelling(id))?;
     let Some(twin) = twins.iter().find(|t| t.uid != own) else { return Ok(()) };
     let told = match twin.deleted {
@@ -223,6 +237,9 @@ fn undelete(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply,
     let home = place(change, Some(&account.scope.clone()))
         .map_err(|_| Problem::conflict("its home is gone: make a new account"))?;
     let permit = change.permit("create_account", at(&home))?;
+    if account.body.contains_key("erased") {
+        return Err(Problem::conflict("what was known of this user was erased: he doesn't come back"));
+    }
     if account.deleted.is_some_and(|at| at + UNDELETE_MICROS < change.at) {
         return Err(Problem::conflict("it was deleted more than 30 days ago"));
     }

@@ -17,6 +17,7 @@ mod reading;
 mod resources;
 mod revoking;
 
+pub use accounts::erased_spelling;
 pub use install::{AdminKey, first_installation_key, new_organization};
 pub use policy_sets::{check, diff, test};
 pub use reading::{View, get, list};

@@ -7,6 +7,7 @@
 use super::on;
 use crate::service::authn::Caller;
 use crate::service::change::find;
+use crate::service::chores::gone_since;
 use crate::service::guard::{On, permit};
 use crate::service::memory::OrgState;
 use crate::service::object::{Kind, Object, place_kind};
@@ -77,7 +78,7 @@ pub fn list(
         for object in batch {
             looked_at += 1;
             after.clone_from(&object.uid);
-            if fits(&object, filters) && view.may_read(&object)? {
+            if fits(&object, filters) && unowned(view, &object, filters)? && view.may_read(&object)? {
                 items.push(object.show());
             }
             if items.len() == limit || looked_at == LOOKED_AT_MAX {
@@ -90,6 +91,16 @@ pub fn list(
     }
 }
 
+/// Whether an account is one whose owner is gone, if such are asked for.
+fn unowned(view: &mut View<'_>, object: &Object, filters: &[(String, String)]) -> Result<bool, Problem> {
+    let Some((_, wanted)) = filters.iter().find(|(field, _)| field == "owner_gone") else { return Ok(true) };
+    let gone = match object.refers("owner") {
+        Some(owner) => gone_since(view.read, &view.org.uid, owner, view.now)?.is_some(),
+        None => false,
+    };
+    Ok(gone.to_string() == *wanted)
+}
+
 fn fits(object: &Object, filters: &[(String, String)]) -> bool {
     let shown = |field: &str| match object.body.get(field) {
         Some(Value::String(text)) => Some(text.clone()),
@@ -100,6 +111,7 @@ fn fits(object: &Object, filters: &[(String, String)]) -> bool {
         _ => None,
     };
     filters.iter().all(|(field, wanted)| match field.as_str() {
+        "owner_gone" => true,
         "below" => crate::service::holding::covers(wanted, &object.scope),
         field => shown(field).as_deref() == Some(wanted),
     })

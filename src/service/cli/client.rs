@@ -77,7 +77,10 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Answered, Failure> {
         let url = format!("{}{path}", self.address);
-        let unreachable = |e: ureq::Error| Failure::usage(format!("{}: {e}", self.address));
+        let unreachable = |e: ureq::Error| {
+            let say = "`policyd serve` starts a service, --address names another";
+            Failure::usage(format!("no answer from {}: {e}; {say}", self.address))
+        };
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(&url)

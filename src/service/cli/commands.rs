@@ -36,7 +36,8 @@ fn argument(field: &'static Field) -> Arg {
     let arg = if positional(field) { arg } else { arg.long(&*flag) };
     let arg = match field.ty {
         Ty::Bool => arg.num_args(0).action(ArgAction::SetTrue),
-        Ty::Names | Ty::Networks => arg.action(ArgAction::Append),
+        Ty::Names => arg.value_name("NAME").action(ArgAction::Append),
+        Ty::Networks => arg.value_name("CIDR").action(ArgAction::Append),
         Ty::Ref(_) | Ty::ResourceRef => arg.value_name("KIND/ID"),
         Ty::Time => arg.value_name("TIME"),
         Ty::Seconds => arg.value_name("SECONDS"),
@@ -45,8 +46,9 @@ fn argument(field: &'static Field) -> Arg {
         }
         Ty::Place => arg.value_name("PATH"),
         Ty::Attributes => arg.value_name("JSON"),
-        Ty::Word(words) => arg.value_parser(words.to_vec()),
-        _ => arg,
+        Ty::Word(words) => arg.value_name("WORD").value_parser(words.to_vec()),
+        Ty::Id | Ty::OpaqueId => arg.value_name("ID"),
+        _ => arg.value_name("TEXT"),
     };
     if field.required { arg.required(true) } else { arg }
 }
@@ -66,24 +68,28 @@ pub fn all() -> Vec<Command> {
 /// What only the installation works with, and can't look into.
 const ORGANIZATIONS: &str = "organizations";
 
+fn which() -> Arg {
+    Arg::new("which").value_name("ID").required(true).help("Its id or uid")
+}
+
 /// Reading, of a collection.
 fn looks() -> [Command; 2] {
     let wanted = Arg::new("where").long("where").value_name("FIELD=VALUE").action(ArgAction::Append);
     let wanted =
         wanted.help("Only those with this value in this field; `below=PATH` for a place and all in it");
-    [
-        Command::new("get").about("Read one").arg(Arg::new("which").required(true).help("Its id or uid")),
-        Command::new("list").about("List").arg(wanted),
-    ]
+    [Command::new("get").about("Read one").arg(which()), Command::new("list").about("List").arg(wanted)]
 }
 
 fn collection(name: &'static str) -> Command {
-    let about = format!("Work with {}", name.replace('-', " "));
+    let about = match name {
+        "organization" => "Look at the organization".to_owned(),
+        name => format!("Work with {}", name.replace('-', " ")),
+    };
     let mut command = Command::new(name).about(about).subcommand_required(true);
     for op in api::operations().filter(|op| op.collection == name) {
         let mut sub = Command::new(verb(op)).about(op.summary);
         if op.rest.starts_with("{id}") {
-            sub = sub.arg(Arg::new("which").required(true).help("Its id or uid"));
+            sub = sub.arg(which());
         }
         let mints = op.fields.iter().any(|f| f.name == "account") || name == ORGANIZATIONS;
         if mints && verb(op) == "create" || verb(op) == "rotate" {
@@ -154,6 +160,8 @@ fn list(client: &Client, collection: &str, found: &ArgMatches, json: bool) -> Do
     }
     if json {
         println!("{}", Value::Array(items))
+    } else if items.is_empty() {
+        eprintln!("none, or none that you may see");
     } else {
         show::table(&items)
     }

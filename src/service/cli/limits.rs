@@ -55,6 +55,23 @@ pub fn arguments() -> impl Iterator<Item = Arg> {
     })
 }
 
+/// Files that may be open at once, as the system lets this process.
+fn files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// Files that are kept for the store: what can't be opened can't be written, and then policyd ends.
+const FILES_OF_OURS: u64 = 200;
+
+/// Connections that leave files for the store.
+fn places(wanted: usize, files: Option<u64>) -> usize {
+    let most = files.map_or(usize::MAX, |files| files.saturating_sub(FILES_OF_OURS).max(8) as usize);
+    if wanted > most {
+        tracing::warn!(wanted, most, "fewer connections than set: raise the limit of open files (ulimit -n)");
+    }
+    wanted.min(most)
+}
+
 pub fn read(found: &ArgMatches) -> Limits {
     let number =
         |name: &str| found.get_one::<u32>(name).copied().expect("limits: every argument has a default");
@@ -62,8 +79,22 @@ pub fn read(found: &ArgMatches) -> Limits {
         per_address: number("rate-per-address"),
         per_key: number("rate-per-key"),
         per_organization: number("rate-per-organization"),
-        connections: number("connections") as usize,
+        connections: places(number("connections") as usize, files()),
         connections_per_address: number("connections-per-address") as usize,
         head_within: Duration::from_secs(number("head-within").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        assert_eq!(places(800, Some(1_024)), 800);
+        assert_eq!(places(2_000, Some(1_024)), 824);
+        assert_eq!(places(800, Some(100)), 8);
+        assert_eq!(places(5_000, None), 5_000);
+        assert!(files().is_none_or(|files| files > 0));
     }
 }

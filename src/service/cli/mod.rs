@@ -6,6 +6,7 @@
 
 mod client;
 mod commands;
+mod host;
 mod limits;
 mod offline;
 mod policies;
@@ -48,6 +49,9 @@ or the one called `default`. A key is never an argument.
 
 Exit codes: 0 fine, 1 refused by the service, 2 usage or unreachable, 3 the decision is a denial.";
 
+/// The heading of what all commands of the client have.
+const WHERE: &str = "Which service, with which key";
+
 fn command() -> Command {
     let mut command = Command::new("policyd")
         .version(env!("CARGO_PKG_VERSION"))
@@ -59,6 +63,8 @@ fn command() -> Command {
             Arg::new("address")
                 .long("address")
                 .global(true)
+                .value_name("URL")
+                .help_heading(WHERE)
                 .env("POLICYD_ADDRESS")
                 .help("Where the service is; http://127.0.0.1:7621 if nothing says otherwise"),
         )
@@ -66,6 +72,8 @@ fn command() -> Command {
             Arg::new("key-file")
                 .long("key-file")
                 .global(true)
+                .value_name("FILE")
+                .help_heading(WHERE)
                 .env("POLICYD_KEY_FILE")
                 .help("A file with the key to use; POLICYD_KEY holds one as well"),
         )
@@ -74,6 +82,7 @@ fn command() -> Command {
                 .long("profile")
                 .global(true)
                 .value_name("NAME")
+                .help_heading(WHERE)
                 .env("POLICYD_PROFILE")
                 .help("Address and key file as `policyd profiles set` remembered them"),
         )
@@ -82,13 +91,15 @@ fn command() -> Command {
                 .long("at-least")
                 .global(true)
                 .value_name("REVISION")
+                .help_heading(WHERE)
                 .value_parser(clap::value_parser!(u64))
                 .help("Ask only a service that has this change of the organization"),
         )
         .arg(Arg::new("json").long("json").global(true).num_args(0).help("Answers as the service gives them"))
         .subcommand(serve::init_command())
         .subcommand(serve::serve_command())
-        .subcommand(serve::recover_command())
+        .subcommand(host::recover_command())
+        .subcommand(host::restore_command())
         .subcommand(client::authorize_command())
         .subcommand(policies::command())
         .subcommand(offline::command())
@@ -117,7 +128,8 @@ fn run(matches: &ArgMatches) -> Done {
     match name {
         "init" => serve::init(found),
         "serve" => serve::serve(found),
-        "recover" => serve::recover(found),
+        "recover" => host::recover(found),
+        "restore" => host::restore(found),
         "authorize" => client::authorize(found),
         "policy" => policies::run(found),
         "audit" => offline::run(found),

@@ -41,7 +41,9 @@ pub fn command() -> Command {
                 ),
             ),
         )
-        .subcommand(super::serve::state_command())
+        .subcommand(super::host::state_command())
+        .subcommand(super::host::rotate_command())
+        .subcommand(super::host::erase_command())
         .subcommand(Command::new("key").about("Print the public key that signs checkpoints"))
         .subcommand(
             Command::new("prove")
@@ -65,8 +67,11 @@ pub fn run(found: &ArgMatches) -> Done {
     if name == "verify" {
         return check(sub);
     }
-    if name == "state" {
-        return super::serve::state(sub);
+    match name {
+        "state" => return super::host::state(sub),
+        "rotate-key" => return super::host::rotate(sub),
+        "erase" => return super::host::erase(sub),
+        _ => {}
     }
     let client = Client::of(sub)?;
     let text = |field: &str| sub.try_get_one::<String>(field).ok().flatten().cloned().unwrap_or_default();
@@ -174,6 +179,31 @@ fn line(item: &Value) {
         let times = refused["times"].as_u64().map(|n| format!(", {n} times")).unwrap_or_default();
         let (action, reason) = (show::word(&refused["action"]), show::word(&refused["reason"]));
         println!("{head}: refused {action} with {}{times}: {reason}", refused["status"]);
+    }
+    if body["restored"].is_object() {
+        let restored = &body["restored"];
+        let before = show::word(&restored["before"]);
+        println!(
+            "{head}: goes on from a backup of {before} with {} records; {} are lost",
+            restored["size"], restored["missing"]
+        );
+    }
+    if body["key_rotated"].is_object() {
+        println!("{head}: the log key was replaced");
+    }
+    if body["erased"].is_object() {
+        println!(
+            "{head}: {} values of {} were erased",
+            body["erased"]["values"],
+            show::word(&body["erased"]["person"])
+        );
+    }
+    for account in body["owner_gone"]["accounts"].as_array().into_iter().flatten() {
+        let (uid, since) = (show::word(&account["uid"]), show::word(&account["since"]));
+        println!(
+            "{head}: nobody answers for {uid} since {since}; disabled at {}",
+            show::word(&account["disabled_at"])
+        );
     }
     if body["retained"].is_object() {
         let (why, before) = (show::word(&body["retained"]["why"]), &body["retained"]["before"]);

@@ -103,7 +103,7 @@ pub fn chosen(found: &ArgMatches) -> Result<Profile, Failure> {
             let near = crate::nearest(name, all.iter().map(|p| p.name.as_str()));
             let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             Err(Failure::usage(format!(
-                "no profile `{}` in {}{near} make it with `policyd profiles set`",
+                "no profile `{}` in {}{near}; `policyd profiles list` shows those there are, make it with `policyd profiles set`",
                 visible(name),
                 path.display()
             )))
@@ -112,7 +112,12 @@ pub fn chosen(found: &ArgMatches) -> Result<Profile, Failure> {
 }
 
 pub fn command() -> Command {
-    let name = || Arg::new("name").required(true).help("Its name; `default` is taken when none is asked for");
+    let name = || {
+        Arg::new("name")
+            .value_name("NAME")
+            .required(true)
+            .help("Its name; `default` is taken when none is asked for")
+    };
     Command::new("profiles")
         .about("Remember where services are and which key files go with them")
         .subcommand_required(true)
@@ -160,6 +165,12 @@ pub fn run(found: &ArgMatches) -> Done {
             println!("removed profile {name}");
         }
         _ => {
+            if all.is_empty() {
+                eprintln!(
+                    "none in {}: make one with `policyd profiles set NAME --address URL --key-file FILE`",
+                    path.display()
+                );
+            }
             for profile in &all {
                 let word = |value: &Option<String>| visible(value.as_deref().unwrap_or("-")).into_owned();
                 println!(

@@ -11,7 +11,6 @@ use crate::service::init;
 use crate::service::pepper::write_private;
 use crate::service::retention::Keep;
 use crate::service::running::{Places, Service, Settings};
-use crate::service::state;
 use clap::{Arg, ArgMatches, Command};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,11 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-fn data() -> Arg {
+pub(super) fn data() -> Arg {
     Arg::new("data").long("data").env("POLICYD_DATA").default_value("policyd").help("The data folder")
 }
 
-fn pepper() -> Arg {
+pub(super) fn pepper() -> Arg {
     Arg::new("pepper-file")
         .long("pepper-file")
         .env("POLICYD_PEPPER_FILE")
@@ -96,6 +95,13 @@ pub fn serve_command() -> Command {
                 .value_parser(bytes)
                 .help("Bytes of the disk below which only revoking, disabling and unbinding are done"),
         )
+        .arg(
+            Arg::new("owner-gone-days")
+                .long("owner-gone-days")
+                .default_value("14")
+                .value_parser(clap::value_parser!(u32).range(1..=36_500))
+                .help("Days after which a service account or agent is disabled whose owner is gone"),
+        )
         .args(super::limits::arguments())
         .arg(Arg::new("log-level").long("log-level").default_value("info").help("error, warn, info, debug"))
 }
@@ -109,42 +115,7 @@ fn bytes(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "expected a number of bytes, such as 512M or 16G".to_owned())
 }
 
-pub fn recover_command() -> Command {
-    Command::new("recover")
-        .about("Mint a key of the installation, with access to the host; the service must be stopped")
-        .arg(data())
-        .arg(pepper())
-        .arg(Arg::new("out").required(true).help("A new file for the key"))
-}
-
-/// Runs `policyd recover`.
-pub fn recover(found: &ArgMatches) -> Done {
-    let out = found.get_one::<String>("out").cloned().unwrap_or_default();
-    if Path::new(&out).exists() {
-        return Err(Failure::usage(format!("{out} is there already: a key is never written over a file")));
-    }
-    let key = init::recover(&places(found)).map_err(Failure::usage)?;
-    write_private(Path::new(&out), &format!("{}\n", key.reveal()))
-        .map_err(|e| Failure::usage(format!("the key was made, but {out} can't be written: {e}")))?;
-    println!("wrote {out} (readable by you alone); the log of the installation says so");
-    Ok(0)
-}
-
-/// Runs `policyd audit state`.
-pub fn state(found: &ArgMatches) -> Done {
-    let told = state::verify(&places(found)).map_err(|message| Failure { message, exit: 1 })?;
-    told.iter().for_each(|line| println!("{line}"));
-    Ok(0)
-}
-
-pub fn state_command() -> Command {
-    Command::new("state")
-        .about("Rebuild directory, keys and policies from the log of changes, and compare; with access to the host")
-        .arg(data())
-        .arg(pepper())
-}
-
-fn places(found: &ArgMatches) -> Places {
+pub(super) fn places(found: &ArgMatches) -> Places {
     let data = found.get_one::<String>("data").map(PathBuf::from).unwrap_or_default();
     Places::below(&data, found.get_one::<String>("pepper-file").map(Path::new))
 }
@@ -193,6 +164,7 @@ pub fn serve(found: &ArgMatches) -> Done {
             days: found.get_one::<u32>("decisions-keep-days").map_or(30, |days| i64::from(*days)),
             bytes: found.get_one::<u64>("decisions-bytes-max").copied().unwrap_or(u64::MAX),
         },
+        owner_gone_days: found.get_one::<u32>("owner-gone-days").map_or(14, |days| i64::from(*days)),
         reserve: found.get_one::<u64>("disk-reserve").copied().unwrap_or(0),
     };
     let places = places(found);
@@ -220,7 +192,7 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &
     chores::start(&service);
     let watched = Arc::clone(&service);
     http::serve(listener, Arc::clone(&service), limits, stopped(Some(watched))).await;
-    chores::end(&service);
+    chores::end(&service).await;
     if service.has_failed() {
         return Err(Failure {
             message: "a write failed: start again to read what is there".to_owned(),

@@ -39,6 +39,7 @@ pub struct Server {
     rates: Rates,
     open: Arc<connections::Open>,
     began: Instant,
+    room: tokio::sync::Semaphore,
 }
 
 /// What goes back.
@@ -92,6 +93,7 @@ pub async fn serve(
         rates: Rates::new(limits),
         open: Arc::clone(&open),
         began: Instant::now(),
+        room: tokio::sync::Semaphore::new(requests::ROOM_KIB),
     });
     let answer = move |peer, request| handle(Arc::clone(&server), peer, request);
     connections::serve(listener, limits, open, answer, stop).await;
@@ -188,7 +190,7 @@ impl Server {
     /// What an operator wants to see of a service that may answer.
     fn readiness(&self) -> String {
         let clock = &self.service.clock;
-        let apart = clock.apart() as f64 / 1e6;
+        let apart = clock.apart().abs() as f64 / 1e6;
         format!("ready\ntime: {}\nclocks apart: {apart:.3} s, at most 60\n", crate::show_time(clock.now()))
     }
 

@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 
 /// Bytes of a body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -141,6 +142,7 @@ impl Seen {
         let limit = if path.starts_with("/v1/policy-sets") { FILES_BYTES_MAX } else { BODY_BYTES_MAX };
         let too_large =
             |_| Problem::too_large(format!("the body has more than {limit} bytes, or ended early"));
+        let _room = room(server, headers, limit)?;
         let arrived = tokio::time::timeout(BODY_WITHIN, to_bytes(body, limit)).await;
         let bytes = arrived.map_err(|_| Problem::too_slow(BODY_WITHIN.as_secs()))?.map_err(too_large)?;
         reached(server, &caller.key.org, at_least).await?;
@@ -175,6 +177,27 @@ impl Seen {
             path,
         })
     }
+}
+
+/// KiB of bodies that are being read at once, as far as they are large.
+pub const ROOM_KIB: usize = 512 * 1024;
+/// What isn't larger, isn't counted.
+const SMALL_KIB: usize = 64;
+
+/// Room for a body: many large ones at once don't take the memory of all.
+fn room<'s>(
+    server: &'s Server,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Option<SemaphorePermit<'s>>, Problem> {
+    let named = text(headers, "content-length").and_then(|length| length.parse::<usize>().ok());
+    let none = named.is_none() && !headers.contains_key(header::TRANSFER_ENCODING);
+    let kib = if none { 0 } else { named.unwrap_or(limit).min(limit).div_ceil(1024) };
+    if kib <= SMALL_KIB {
+        return Ok(None);
+    }
+    let room = u32::try_from(kib).ok().and_then(|kib| server.room.try_acquire_many(kib).ok());
+    room.map(Some).ok_or_else(Problem::busy)
 }
 
 /// How long a request waits for a change that isn't in memory yet, and how often it looks.

@@ -112,24 +112,15 @@ fn quotas(server: &Server, seen: &Seen) -> Told {
         let on = crate::service::guard::On::Scope("organization", &view.org.id);
         crate::service::guard::permit(view.org, view.caller, "read", on, view.now)
             .map_err(|_| Problem::absent())?;
-        let tally = &server.service.memory.tally;
-        Ok(Reply::ok(crate::service::quotas::used(view.read, tally, &view.org.uid, view.now)?))
+        let (tally, folder) = (&server.service.memory.tally, server.service.places.decisions());
+        Ok(Reply::ok(crate::service::quotas::used(view.read, tally, &view.org.uid, view.now, &folder)?))
     })
 }
 
 /// Whether the organization's day has room for another record of a decision.
 fn may_record(server: &Server, org: &str, now: i64) -> Result<(), Problem> {
     let folder = server.service.places.decisions().join(org);
-    server.service.memory.tally.may_decide(org, now, || written_today(&folder, now))
-}
-
-/// Bytes of today's files in a folder, where nothing was counted since the start.
-fn written_today(folder: &std::path::Path, now: i64) -> u64 {
-    let today = crate::show_time(now);
-    let day = today.split('T').next().unwrap_or_default();
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let own = files.filter(|file| file.file_name().to_string_lossy().contains(day));
-    own.filter_map(|file| file.metadata().ok()).map(|found| found.len()).sum()
+    server.service.memory.tally.may_decide(org, now, || crate::service::quotas::written_today(&folder, now))
 }
 
 async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
@@ -216,8 +207,26 @@ fn get(server: &Server, seen: &Seen, collection: &str, id: &str) -> Told {
 
 /// Fields that lists can be filtered by, beside `below`.
 const FILTERS: &[&str] = &[
-    "below", "account", "agent", "boundary", "everyone", "for", "group", "holder", "home", "id", "kind",
-    "member", "owner", "project", "role", "scope", "stage", "status", "to",
+    "below",
+    "account",
+    "agent",
+    "boundary",
+    "everyone",
+    "for",
+    "group",
+    "holder",
+    "home",
+    "id",
+    "kind",
+    "member",
+    "owner",
+    "owner_gone",
+    "project",
+    "role",
+    "scope",
+    "stage",
+    "status",
+    "to",
 ];
 
 fn list(server: &Server, seen: &Seen, collection: &str) -> Told {

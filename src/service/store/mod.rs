@@ -98,6 +98,8 @@ pub trait Read {
     fn changes(&mut self, org: &str, after: i64, limit: usize) -> Stored<Vec<ChangeRow>>;
     /// The leaf hashes of all changes of an organization, in order.
     fn leaves(&mut self, org: &str) -> Stored<Vec<Hash32>>;
+    /// The same after this number.
+    fn leaves_after(&mut self, org: &str, after: i64) -> Stored<Vec<Hash32>>;
     /// The number and time of the last change of an organization; zeros if there is none.
     fn head(&mut self, org: &str) -> Stored<(i64, i64)>;
     /// How many living objects of a kind there are.
@@ -134,6 +136,10 @@ pub trait Write: Read {
     fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64>;
     /// Keeps an answer; those older than `since` go.
     fn keep(&mut self, caller: &str, key: &str, at: i64, since: i64, kept: &Kept) -> Stored<()>;
+    /// Erases the values of these people beside the changes of an organization; how many there were.
+    fn erase(&mut self, org: &str, people: &[String]) -> Stored<u64>;
+    /// Outside a batch: leaves nothing of what was overwritten in files beside the database.
+    fn compact(&mut self) -> Stored<()>;
     /// Notes that a key was used.
     fn note_use(&mut self, credential: &str, at: i64, ip: &str) -> Stored<()>;
 }

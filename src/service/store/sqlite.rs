@@ -5,7 +5,7 @@
 //! Law:   `synchronous=FULL` in write-ahead mode: what `commit` returned for is on the disk.
 
 use super::{ChangeRow, Kept, Read, Store, StoreError, Stored, Write, schema};
-use crate::audit::record::{Entry, Moment};
+use crate::audit::record::{Entry, Moment, Personal};
 use crate::audit::{Bytes, Hash32};
 use crate::service::object::{Kind, Object};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
@@ -208,6 +208,13 @@ impl Read for Db {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
+    fn leaves_after(&mut self, org: &str, after: i64) -> Stored<Vec<Hash32>> {
+        let sql = "SELECT leaf FROM changes WHERE org = ?1 AND seq > ?2 ORDER BY seq";
+        let mut query = self.0.prepare_cached(sql).map_err(failed)?;
+        let rows = query.query_map(params![org, after], |r| r.get(0).map(Bytes)).map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
     fn head(&mut self, org: &str) -> Stored<(i64, i64)> {
         let sql = "SELECT seq, at FROM changes WHERE org = ?1 ORDER BY seq DESC LIMIT 1";
         let mut query = self.0.prepare_cached(sql).map_err(failed)?;
@@ -355,6 +362,34 @@ impl Write for Db {
             "INSERT INTO kept (caller, key, at, request, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![caller, key, at, kept.request, kept.status, kept.body],
         )
+    }
+
+    fn erase(&mut self, org: &str, people: &[String]) -> Stored<u64> {
+        // What is overwritten is not to be found in free pages either.
+        self.0.pragma_update(None, "secure_delete", true).map_err(failed)?;
+        let sql = "SELECT seq, personal FROM changes WHERE org = ?1 AND personal != '[]'";
+        let mut query = self.0.prepare(sql).map_err(failed)?;
+        let rows = query.query_map([org], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?)));
+        let rows: Vec<_> = rows.and_then(Iterator::collect).map_err(failed)?;
+        let mut erased = 0;
+        for (seq, text) in rows {
+            let mut values: Vec<Personal> =
+                serde_json::from_str(&text).map_err(|e| failed(damaged(1, e.to_string())))?;
+            let before = values.len();
+            values.retain(|value| !people.contains(&value.person));
+            if values.len() < before {
+                erased += (before - values.len()) as u64;
+                let text = serde_json::to_string(&values).expect("store: personal values are JSON");
+                let sql = "UPDATE changes SET personal = ?3 WHERE org = ?1 AND seq = ?2";
+                self.run(sql, params![org, seq, text])?;
+            }
+        }
+        Ok(erased)
+    }
+
+    fn compact(&mut self) -> Stored<()> {
+        self.run("VACUUM", [])?;
+        self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)
     }
 
     fn note_use(&mut self, credential: &str, at: i64, ip: &str) -> Stored<()> {
