@@ -38,6 +38,7 @@ fn included(role: &str) -> &'static [&'static str] {
         "policyd/asker" => &["policyd/asker"],
         "operator" => &["operator"],
         "opener" => &["opener"],
+        "warden" => &["warden"],
         "suspended" => &["suspended"],
         "reader" => &["reader"],
         other => panic!("nobody of them should hold {other}"),
@@ -53,12 +54,14 @@ const ROLES: &[&str] = &[
     "operator",
     "reader",
     "opener",
+    "warden",
 ];
 
 /// What the rules of these tests say beside those of most: a deny that goes by a role.
 const RULES: &str = r#"
 resource gateway {}
-action open on gateway
+action open, ward on gateway
+role warden { allow ward on gateway }
 role opener { allow open on gateway }
 role suspended { allow read on server }
 boundary wide { allow do anything on anything }
@@ -70,6 +73,7 @@ const HELD: &[(&str, &str)] = &[
     ("operator", "acme/web/play"),
     ("policyd/asker", "acme/web"),
     ("opener", "acme"),
+    ("warden", "acme/web/play"),
 ];
 const PLACES: &[&str] = &["acme", "acme/web", "acme/web/play", "acme/web/prod"];
 const UNTIL: &[Option<&str>] = &[None, Some("2050-01-01T00:00:00Z"), Some("2150-01-01T00:00:00Z")];
@@ -267,7 +271,8 @@ fn coalition() -> (World, Vec<String>) {
     give(
         json!({ "holder": { "kind": "group", "id": "outer" }, "role": "operator", "scope": "acme/web/prod", "boundaries": ["wide"] }),
     );
-    world.bind("user", "dan", "operator", "acme/web/play");
+    // What dan holds nobody else does.
+    world.bind("user", "dan", "warden", "acme/web/play");
     // ben holds a role that a deny keeps him from using; cat is kept from it through a group.
     world.bind("user", "ben", "opener", "acme");
     world.bind("user", "ben", "suspended", "acme");
