@@ -268,7 +268,8 @@ impl<'q> Hearing<'q> {
         {
             return None;
         }
-        if end > account {
+        // Also where the kind declares none: then each is one too many.
+        if !request.account.attributes.is_empty() {
             let filled = self.fill(request.account.attributes, of_account, values.get_mut(account..end)?)?;
             if filled & !of_account.supplied != 0 {
                 return None;
