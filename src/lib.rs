@@ -59,8 +59,8 @@ pub use check::program::{Kind, Provenance, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
 pub use directory::{
-    Account, At, Binding, Builder, Change, DataError, Directory, Holder, Item, LinkTarget, Place, ScopeIx,
-    Target, Touched,
+    Account, AccountIx, At, Binding, Bound, Builder, Change, DataError, Directory, Editor, Holder, Item,
+    LinkTarget, Linked, Names, Place, ScopeIx, Table, Target, Touched,
 };
 pub use explain::{Explanation, Style};
 pub use graph::{Graph, GraphError};

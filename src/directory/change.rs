@@ -7,7 +7,7 @@
 //!        group, the members of a group that goes, the resources below a resource that moves. Nothing is scanned.
 
 use super::checks::{At, Checks, DataError, DataErrorKind, Done, Holder, Item, Target, too_deep};
-use super::edit::{Bounded, Count, HolderIx, cycle, in_the_way};
+use super::edit::{Bounded, Count, HolderIx, Touched, cycle, in_the_way};
 use super::{
     Account, AccountIx, Binding, Directory, Group, GroupIx, Link, LinkTarget, Place, Resource, ResourceIx,
     Scope, ScopeIx, Until,
@@ -162,15 +162,6 @@ pub struct Linked {
     pub until: Until,
 }
 
-/// The nodes whose names appeared or vanished; a number may since name another node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Touched {
-    /// Scope nodes, each once, in order.
-    pub scopes: Vec<ScopeIx>,
-    /// Groups, each once, in order.
-    pub groups: Vec<GroupIx>,
-}
-
 impl Directory {
     /// The directory after some changes, made one after the other. This one stays as it is.
     ///
@@ -180,31 +171,46 @@ impl Directory {
         vocabulary: &Vocabulary,
         changes: &[Change],
     ) -> Result<(Directory, Touched), DataError> {
-        let mut editor = Editor { vocabulary, made: self.clone(), touched: Touched::default() };
+        let mut editor = Editor::new(vocabulary, self.clone());
         for (n, change) in changes.iter().enumerate() {
             editor.change(change).map_err(|error| error.about(Item::Change(n)))?;
         }
-        let Editor { made, mut touched, .. } = editor;
-        touched.scopes.sort_unstable();
-        touched.scopes.dedup();
-        touched.groups.sort_unstable();
-        touched.groups.dedup();
-        Ok((made, touched))
+        Ok(editor.finish())
     }
 }
 
-struct Editor<'v> {
+/// A directory that is changed step by step, in place: for many changes, of which each may ask what the ones before made.
+///
+/// After an error it may hold half a change and is of no more use.
+#[derive(Debug)]
+pub struct Editor<'v> {
     vocabulary: &'v Vocabulary,
     made: Directory,
     touched: Touched,
 }
 
 impl<'v> Editor<'v> {
+    /// Begins with a directory.
+    pub fn new(vocabulary: &'v Vocabulary, directory: Directory) -> Self {
+        Editor { vocabulary, made: directory, touched: Touched::default() }
+    }
+
+    /// What the changes have made so far.
+    pub fn directory(&self) -> &Directory {
+        &self.made
+    }
+
+    /// The directory, and which nodes came or went.
+    pub fn finish(self) -> (Directory, Touched) {
+        (self.made, self.touched.in_order())
+    }
+
     fn checks(&self) -> Checks<'v, '_> {
         Checks { vocabulary: self.vocabulary, made: &self.made }
     }
 
-    fn change(&mut self, change: &Change) -> Done<()> {
+    /// Makes one change.
+    pub fn change(&mut self, change: &Change) -> Result<(), DataError> {
         match change {
             Change::PutScope { kind, path, attributes } => self.put_scope(*kind, path, attributes),
             Change::RemoveScope { path } => self.remove_scope(path),

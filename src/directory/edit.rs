@@ -14,6 +14,25 @@ use crate::limits::ANCESTRY_DEPTH_MAX;
 use crate::value::{BoundaryId, Entity, KindId, hash_name};
 use std::sync::Arc;
 
+/// The nodes whose names appeared or vanished; a number may since name another node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Scope nodes, each once, in order.
+    pub scopes: Vec<ScopeIx>,
+    /// Groups, each once, in order.
+    pub groups: Vec<GroupIx>,
+}
+
+impl Touched {
+    pub(super) fn in_order(mut self) -> Touched {
+        self.scopes.sort_unstable();
+        self.scopes.dedup();
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        self
+    }
+}
+
 /// Who holds a role, by number.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HolderIx {

@@ -20,16 +20,17 @@ mod table;
 mod world;
 
 pub use builder::Builder;
-pub use change::{Bound, Change, Linked, Touched};
+pub use change::{Bound, Change, Editor, Linked};
 pub use checks::{At, DataError, DataErrorKind, Holder, Item, Target};
+pub use edit::Touched;
 pub use load::load;
+pub use names::Names;
 pub use records::{Account, Binding, Group, Link, LinkTarget, List, Place, Resource, Scope};
 pub use table::Table;
 pub use world::{Thing, World};
 
 use crate::request::same;
 use crate::value::{Entity, KindId, hash_name};
-use names::Names;
 use std::sync::Arc;
 
 macro_rules! indexes {

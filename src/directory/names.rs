@@ -20,7 +20,7 @@ const BUCKET_MAX: usize = 32;
 
 /// A hash trie with the numbers of records.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub struct Names {
     root: Node,
 }
 
@@ -50,7 +50,7 @@ fn child(print: u32, depth: u32) -> usize {
 impl Names {
     /// The number of the record whose name has this hash and that `is` the one asked for.
     #[inline]
-    pub(super) fn get(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub fn get(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let print = print(hash);
         let mut rest = print;
         let mut node = &self.root;
@@ -69,7 +69,7 @@ impl Names {
     }
 
     /// Adds a number that is not there yet.
-    pub(super) fn insert(&mut self, hash: u64, at: u32) {
+    pub fn insert(&mut self, hash: u64, at: u32) {
         let entry = Entry { print: print(hash), at };
         let mut node = &mut self.root;
         let mut depth = 0;
@@ -96,7 +96,7 @@ impl Names {
     }
 
     /// Takes a number out that is there under this hash.
-    pub(super) fn remove(&mut self, hash: u64, at: u32) {
+    pub fn remove(&mut self, hash: u64, at: u32) {
         remove(&mut self.root, Entry { print: print(hash), at }, 0);
     }
 }

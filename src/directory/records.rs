@@ -39,7 +39,12 @@ impl<T> From<Vec<T>> for List<T> {
 impl<T: Clone + PartialEq> List<T> {
     /// Puts one at the end.
     pub(super) fn push(&mut self, one: T) {
-        Arc::make_mut(self.0.get_or_insert_default()).push(one);
+        let all = Arc::make_mut(self.0.get_or_insert_default());
+        if all.len() == all.capacity() {
+            // Most lists are short and there are very many: little room is taken ahead.
+            all.reserve_exact(1 + all.len() / 8);
+        }
+        all.push(one);
     }
 
     /// Takes out the first that equals `one`; false if there is none.

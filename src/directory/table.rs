@@ -115,7 +115,7 @@ impl<T> Table<T> {
 
 impl<T: Clone> Table<T> {
     /// Puts a record in and returns its number.
-    pub(super) fn insert(&mut self, record: T) -> u32 {
+    pub fn insert(&mut self, record: T) -> u32 {
         let at = if self.free == NONE { self.slots } else { self.free };
         while (at as usize) >> (LEAF_BITS + BRANCH_BITS * self.height) != 0 {
             let mut children = [const { Node::Empty }; BRANCH];
@@ -134,7 +134,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// Takes a record out; its number is free.
-    pub(super) fn remove(&mut self, at: usize) -> Option<T> {
+    pub fn remove(&mut self, at: usize) -> Option<T> {
         self.get(at)?;
         let slot = slot_mut(&mut self.root, self.height, at);
         let before = std::mem::replace(slot, Slot::Free(self.free));
@@ -147,7 +147,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// The record with a number, to be changed; no clone of the table sees it.
-    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
         self.get(at)?;
         match slot_mut(&mut self.root, self.height, at) {
             Slot::Full(record) => Some(record),
