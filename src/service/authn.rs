@@ -117,8 +117,8 @@ pub fn live(
         (None, None)
     } else {
         let org = memory.org(&key.org).ok_or(KeyRefusal::Account)?;
-        let account = org.accounts.get(&key.account).filter(|account| now < account.expires);
-        let account = account.cloned().ok_or(KeyRefusal::Account)?;
+        let account = org.account(&key.account).filter(|account| now < account.expires);
+        let account = account.ok_or(KeyRefusal::Account)?;
         (Some(org), Some(account))
     };
     Ok(Caller { key, key_id, org, account, ip })

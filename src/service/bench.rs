@@ -31,7 +31,8 @@ pub fn serve_keeping_nothing(data: &Path, address: SocketAddr) -> Result<(), Str
     lines::start(tracing::Level::INFO);
     let keep = Keep { days: i64::MAX, bytes: u64::MAX };
     let settings = Settings { proxies: Vec::new(), keep, reserve: 0, owner_gone_days: 14 };
-    let mut service = Service::open(&Places::below(data, None), settings)?;
+    let mut service =
+        Service::open(&Places::below(data, None), settings, &std::sync::atomic::AtomicU64::new(0))?;
     service.decisions = Decisions::keeping_nothing();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| e.to_string())?.block_on(async {
@@ -115,6 +116,8 @@ fn change(
         at: wall().max(last),
         seq: seq + 1,
         after: Vec::new(),
+        before: std::collections::HashMap::new(),
+        host: true,
         rules: vec![("host", "access to the host".to_owned())],
         denied: None,
     };

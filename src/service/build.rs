@@ -1,24 +1,21 @@
-//! Makes the engine's directory of an organization from what is stored.
+//! Makes the engine's directories of an organization from what is stored: one for the shipped set, one for its own.
 //!
-//! In:    a vocabulary, the living objects of one organization, the time.
-//! Out:   a [`Directory`], and what of the stored has no meaning under this vocabulary.
+//! In:    two vocabularies, the living objects of one organization, row by row, the time.
+//! Out:   [`Built`]: both directories, the accounts beside them, and what of the stored has no meaning in the own set.
 //! Law:   what is deleted or stands below something deleted isn't there, so nothing allows it; what is disabled or
 //!        expired is there to be acted on, under a boundary that refuses everything. A ceiling that can't be found
 //!        takes what it was on away with it, never only itself. What has no meaning is remembered, so that it denies;
-//!        a group without meaning would take its denials with it, so nothing is built then.
+//!        a group without meaning would take its denials with it, so nothing is built then. Rows are read one by one:
+//!        what it takes beside the directories doesn't grow with bindings, memberships and links.
 
-use super::object::{Kind, Object};
-use crate::{
-    At, BoundaryId, Builder, DataError, Directory, Entity, Holder, Item, Json, KindId, Path, RoleId, Target,
-    Value, Vocabulary, Wire,
-};
+use super::facts::{FOREVER, Fact, Known, Reader, Row};
+use super::known::{Accounts, Ends, Uid};
+use super::object::Kind;
+use super::store::{Read, StoreError, StoredRow};
+use crate::{BoundaryId, Change, Directory, Editor, Vocabulary};
+use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
-
-/// The shipped boundary on accounts that are switched off.
-const OFF: &str = "policyd_off";
-
-/// No end.
-pub const FOREVER: i64 = i64::MAX;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Something stored that a vocabulary has no meaning for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,504 +35,459 @@ pub struct Meaningless {
 /// What building gave.
 #[derive(Debug)]
 pub struct Built {
-    /// The directory.
-    pub directory: Directory,
-    /// What was left out because the vocabulary doesn't know it.
-    pub meaningless: Vec<Meaningless>,
-    /// The uids of accounts and resources that are stored and not in it: nothing may be decided about those.
-    pub gone: HashSet<String>,
-    /// The first moment at which an account in it expires: then it must be made again.
+    /// The directory of the shipped set.
+    pub guard: Directory,
+    /// The directory of the own set.
+    pub own: Directory,
+    /// The accounts of the own directory.
+    pub accounts: Accounts,
+    /// When they end.
+    pub ends: Ends,
+    /// The first moment at which one of them ends.
     pub until: i64,
+    /// What was left out because the own vocabulary doesn't know it.
+    pub meaningless: Vec<Meaningless>,
+    /// Accounts and resources that are stored and not in the own directory, by kind and id.
+    pub gone: HashSet<(String, String)>,
+    /// Whether everything that is stored is what it says: then small changes can be made of it.
+    pub whole: bool,
 }
 
-/// The living objects of an organization, by uid.
-#[derive(Debug, Default)]
-pub struct Living {
-    all: Vec<Object>,
-    at: HashMap<String, usize>,
+/// Why an organization can't be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmade {
+    /// The store can't be read.
+    Unread(StoreError),
+    /// What is stored contradicts itself.
+    Contradiction(String),
 }
 
-impl Living {
-    /// Of everything that isn't deleted.
-    pub fn new(all: Vec<Object>) -> Living {
-        let at = all.iter().enumerate().map(|(n, o)| (o.uid.clone(), n)).collect();
-        Living { all, at }
-    }
-
-    /// Who owns an object: its living owner as he is named now; of one who is gone the uid, which names nobody.
-    pub fn owner(&self, object: &Object) -> Option<(String, String)> {
-        let (kind, given) = object.reference("owner")?;
-        match object.refers("owner") {
-            None => Some((kind.to_owned(), given.to_owned())),
-            Some(uid) => Some(match self.get(uid) {
-                Some(owner) => (owner.kind.wire().to_owned(), owner.name.clone()),
-                None => (kind.to_owned(), uid.to_owned()),
-            }),
-        }
-    }
-
-    /// One of them.
-    pub fn get(&self, uid: &str) -> Option<&Object> {
-        self.all.get(*self.at.get(uid)?)
-    }
-
-    /// All of a kind.
-    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Object> {
-        self.all.iter().filter(move |o| o.kind == kind)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Object> {
-        self.all.iter()
+impl From<StoreError> for Unmade {
+    fn from(error: StoreError) -> Unmade {
+        Unmade::Unread(error)
     }
 }
 
-/// Builds. `ours` makes the directory of the shipped set: no registered resources, only roles of ours.
-pub fn build(vocabulary: &Vocabulary, living: &Living, now: i64, ours: bool) -> Result<Built, String> {
-    // What the engine refuses is left out, and all is made again without it: what names it goes with it.
-    let mut without = HashSet::new();
-    let mut meaningless = Vec::new();
-    for _ in 0..ROUNDS_MAX {
-        let (made, refused) = round(vocabulary, View { living, without: &without }, now, ours);
-        if refused.is_empty() {
-            let mut built = made?;
-            built.meaningless.extend(meaningless);
-            if !ours {
-                built.gone = gone(living, built.gone, &built.meaningless)?;
-            }
-            return Ok(built);
-        }
-        without.extend(refused.iter().map(|m| m.uid.clone()));
-        let sits_in_one = |o: &&Object, out: &HashSet<String>| {
-            !out.contains(&o.uid) && o.refers("in").is_some_and(|above| out.contains(above))
-        };
-        loop {
-            let more = living.of(Kind::Resource).filter(|o| sits_in_one(o, &without));
-            let more: Vec<String> = more.map(|o| o.uid.clone()).collect();
-            if more.is_empty() {
-                break;
-            }
-            without.extend(more);
-        }
-        meaningless.extend(refused.into_iter().filter(|_| !ours));
-    }
-    Err("what is stored contradicts itself too often".to_owned())
+/// The rows of one organization, and how many were read.
+pub struct Rows<'a> {
+    /// The store.
+    pub read: &'a mut dyn Read,
+    /// The organization.
+    pub org: &'a str,
+    /// Rows read so far, for whoever waits.
+    pub seen: &'a AtomicU64,
 }
 
-/// What is stored and not there. Rules deny by groups: without one of them nothing may be decided at all.
-fn gone(
-    living: &Living,
-    there: HashSet<String>,
-    meaningless: &[Meaningless],
-) -> Result<HashSet<String>, String> {
-    let missing = |o: &&Object| !there.contains(&o.uid);
-    let why = |uid: &str| meaningless.iter().find(|m| m.uid == uid).map_or("it has no meaning", |m| &m.why);
-    if let Some(group) = living.of(Kind::Group).find(missing) {
-        return Err(format!("group `{}`: {}", group.name, why(&group.uid)));
+impl Rows<'_> {
+    fn each(&mut self, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Result<(), StoreError> {
+        let seen = self.seen;
+        self.read.rows(self.org, kind, &mut |row| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            see(row);
+        })
     }
-    if let Some(lost) = meaningless.iter().find(|m| m.kind == Kind::Membership) {
-        return Err(format!("membership `{}`: {}", lost.uid, lost.why));
-    }
-    let stands = |o: &&Object| o.kind.is_account() || o.kind == Kind::Resource;
-    Ok(living.iter().filter(stands).filter(missing).map(|o| o.uid.clone()).collect())
 }
 
 /// How often what the engine refuses is left out before giving up.
 const ROUNDS_MAX: usize = 64;
 
-/// The living without those that were refused.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    living: &'a Living,
-    without: &'a HashSet<String>,
-}
+const GUARD: usize = 0;
+const OWN: usize = 1;
 
-impl<'a> View<'a> {
-    fn iter(self) -> impl Iterator<Item = &'a Object> {
-        self.living.iter().filter(move |o| !self.without.contains(&o.uid))
-    }
-
-    fn of(self, kind: Kind) -> impl Iterator<Item = &'a Object> {
-        self.living.of(kind).filter(move |o| !self.without.contains(&o.uid))
-    }
-}
-
-fn round(
-    vocabulary: &Vocabulary,
-    living: View<'_>,
-    now: i64,
-    ours: bool,
-) -> (Result<Built, String>, Vec<Meaningless>) {
-    let mut work = Work {
-        vocabulary,
-        living,
-        now,
-        ours,
-        wire: Wire::indexed(vocabulary),
-        builder: Builder::new(vocabulary),
-        meaningless: Vec::new(),
-        until: FOREVER,
-        there: HashSet::new(),
-        refused: Vec::new(),
-        scopes: Vec::new(),
-        groups: Vec::new(),
-        resources: Vec::new(),
-    };
-    work.scopes();
-    work.groups();
-    work.accounts();
-    work.memberships();
-    if !ours {
-        work.resources();
-    }
-    work.bindings();
-    work.links();
-    let Work { builder, meaningless, until, mut refused, there, scopes, groups, resources, .. } = work;
-    let whole = || "what is stored contradicts itself".to_owned();
-    if !refused.is_empty() {
-        return (Err(whole()), refused);
-    }
-    let errors = match builder.build() {
-        Ok(directory) => {
-            let gone = there.into_iter().map(str::to_owned).collect();
-            return (Ok(Built { directory, meaningless, gone, until }), refused);
+/// Builds both.
+pub fn build(guard: &Vocabulary, own: &Vocabulary, rows: &mut Rows<'_>, now: i64) -> Result<Built, Unmade> {
+    // What the engine refuses is left out, and all is made again without it: what names it goes with it.
+    let mut without = [HashSet::new(), HashSet::new()];
+    let mut refused = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let mut work = Work::new(guard, own, &without, now);
+        work.all(rows)?;
+        if work.refused.iter().all(Vec::is_empty) {
+            return work.done(refused);
         }
-        Err(errors) => errors,
-    };
-    for error in &errors {
-        let object = match error.item {
-            Item::Scope(n) => scopes.get(n),
-            Item::Group(n) => groups.get(n),
-            Item::Resource(n) => resources.get(n),
-            Item::This | Item::Change(_) => None,
-        };
-        refused.extend(object.map(|object| self::meaningless(object, error.message.as_str())));
+        let [of_guard, of_own] = std::mem::take(&mut work.refused);
+        drop(work);
+        without[GUARD].extend(of_guard.into_iter().map(|m| m.uid));
+        without[OWN].extend(of_own.iter().map(|m| m.uid.clone()));
+        refused.extend(of_own);
     }
-    (Err(errors.first().map_or_else(whole, |e| e.message.clone())), refused)
+    Err(Unmade::Contradiction("what is stored contradicts itself too often".to_owned()))
 }
 
-fn meaningless(object: &Object, why: impl Into<String>) -> Meaningless {
-    let (uid, name) = (object.uid.clone(), object.name.clone());
-    Meaningless { kind: object.kind, uid, name, why: why.into(), field: String::new() }
+/// A thing that isn't an account of the own directory: its name, and in which of the two it is.
+struct Other {
+    kind: Kind,
+    name: SmolStr,
+    there: [bool; 2],
 }
 
-struct Work<'a> {
-    vocabulary: &'a Vocabulary,
-    living: View<'a>,
+struct Half<'v> {
+    reader: Reader<'v>,
+    editor: Editor<'v>,
+}
+
+/// Both directories while they are made.
+pub struct Work<'v> {
+    halves: [Half<'v>; 2],
+    without: &'v [HashSet<String>; 2],
     now: i64,
-    ours: bool,
-    wire: Wire<'a>,
-    builder: Builder<'a>,
-    meaningless: Vec<Meaningless>,
+    accounts: Accounts,
+    ends: Ends,
     until: i64,
-    /// The uids of places, groups and accounts that are in the directory.
-    there: HashSet<&'a str>,
-    /// What the engine refused: the directory can't be closed with it.
-    refused: Vec<Meaningless>,
-    /// In the order in which they were added.
-    scopes: Vec<&'a Object>,
-    groups: Vec<&'a Object>,
-    resources: Vec<&'a Object>,
+    meaningless: Vec<Meaningless>,
+    refused: [Vec<Meaningless>; 2],
+    gone: HashSet<(String, String)>,
+    /// A group that isn't in the own directory.
+    lost: Option<Meaningless>,
+    whole: bool,
+    /// Places and groups; accounts that aren't in both directories.
+    others: HashMap<Uid, Other>,
+    /// What a boundary is attached to that isn't known.
+    cut: HashSet<String>,
+    /// Accounts that are read and not made yet; whether the last one is such.
+    waiting: HashMap<Uid, (Kind, SmolStr)>,
+    waits: bool,
+    failed: Option<String>,
 }
 
-impl<'a> Work<'a> {
-    fn lost(&mut self, object: &Object, why: impl Into<String>) {
-        // What our own set doesn't know, the organization's does.
-        if !self.ours {
-            self.meaningless.push(meaningless(object, why));
+/// What is known in one of the two directories.
+struct Side<'a> {
+    accounts: &'a Accounts,
+    own: &'a Directory,
+    others: &'a HashMap<Uid, Other>,
+    waiting: &'a HashMap<Uid, (Kind, SmolStr)>,
+    side: usize,
+}
+
+impl Side<'_> {
+    fn find(&self, uid: &str) -> Option<(Kind, SmolStr, bool)> {
+        let uid = Uid::of(uid)?;
+        if let Some(other) = self.others.get(&uid) {
+            return Some((other.kind, other.name.clone(), other.there[self.side]));
+        }
+        let account = &self.own.accounts[self.accounts.number(uid)?.index()];
+        Some((uid.kind(), account.entity.id.clone(), true))
+    }
+}
+
+impl Known for Side<'_> {
+    fn there(&mut self, uid: &str) -> Option<(Kind, SmolStr)> {
+        self.find(uid).filter(|(.., there)| *there).map(|(kind, name, _)| (kind, name))
+    }
+
+    fn living(&mut self, uid: &str) -> Option<(Kind, SmolStr)> {
+        let found = self.find(uid).map(|(kind, name, _)| (kind, name));
+        found.or_else(|| self.waiting.get(&Uid::of(uid)?).cloned())
+    }
+}
+
+impl<'v> Work<'v> {
+    /// Empty ones; `without` says what is left out on each side.
+    pub fn new(
+        guard: &'v Vocabulary,
+        own: &'v Vocabulary,
+        without: &'v [HashSet<String>; 2],
+        now: i64,
+    ) -> Work<'v> {
+        let half = |vocabulary: &'v Vocabulary, ours: bool| Half {
+            reader: Reader::new(vocabulary, ours),
+            editor: Editor::new(vocabulary, Directory::default()),
+        };
+        Work {
+            halves: [half(guard, true), half(own, false)],
+            without,
+            now,
+            accounts: Accounts::default(),
+            ends: Ends::default(),
+            until: FOREVER,
+            meaningless: Vec::new(),
+            refused: [Vec::new(), Vec::new()],
+            gone: HashSet::new(),
+            lost: None,
+            whole: without.iter().all(HashSet::is_empty),
+            others: HashMap::new(),
+            cut: HashSet::new(),
+            waiting: HashMap::new(),
+            waits: false,
+            failed: None,
         }
     }
 
-    fn kind(&self, kind: &str) -> Option<KindId> {
-        self.vocabulary.kind_by_wire(kind)
+    /// Reads everything, what is referred to first.
+    pub fn all(&mut self, rows: &mut Rows<'_>) -> Result<(), Unmade> {
+        let attached = self.attachments(rows)?;
+        self.scopes(rows)?;
+        rows.each(Kind::Group, &mut |row| self.row(Kind::Group, row, Self::stand))?;
+        self.all_accounts(rows)?;
+        self.attach(&attached);
+        rows.each(Kind::Membership, &mut |row| self.row(Kind::Membership, row, Self::plain))?;
+        self.resources(rows)?;
+        for kind in [Kind::Binding, Kind::Link] {
+            rows.each(kind, &mut |row| self.row(kind, row, Self::plain))?;
+        }
+        self.failed.take().map_or(Ok(()), |why| Err(Unmade::Contradiction(why)))
     }
 
-    fn role(&self, wire: &str) -> Option<RoleId> {
-        self.vocabulary.roles.iter().position(|r| r.wire == wire).map(|n| RoleId(n as u32))
-    }
-
-    fn boundary(&self, name: &str) -> Option<BoundaryId> {
-        self.vocabulary.boundaries.iter().position(|b| *b == name).map(|n| BoundaryId(n as u32))
-    }
-
-    /// The attributes of an object by slot; what the kind calls for beside those it was given.
-    fn attributes(&mut self, object: &Object, kind: KindId, own: &[&str]) -> Option<Vec<Option<Value>>> {
-        let declared = self.vocabulary.kind(kind);
-        let mut given =
-            object.body.get("attributes").and_then(|a| a.as_object().cloned()).unwrap_or_default();
-        if self.ours {
-            given.clear();
-        }
-        for field in own {
-            if let Some(value) = object.body.get(*field) {
-                given.insert((*field).to_owned(), value.clone());
-            }
-        }
-        if own.contains(&"owner")
-            && let Some((kind, id)) = self.living.living.owner(object)
-        {
-            given.insert("owner".to_owned(), serde_json::json!({ "kind": kind, "id": id }));
-        }
-        let mut given = serde_json::Value::Object(given);
-        self.as_meant(object, &mut given);
-        let text = given.to_string();
-        let json = Json::parse(&text).expect("build: what was written as JSON is JSON");
-        let mut out = Vec::new();
-        let of = format!("`{}`", declared.wire);
-        let values = self.wire.attributes(Some(json), &declared.attributes, &of, &Path::Root, &mut out);
-        match out.first() {
-            None => Some(values),
-            Some(mistake) => {
-                let help = mistake.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
-                let why = format!("attribute `{}`: {}{help}", mistake.field, mistake.message);
-                if !self.ours {
-                    let field = format!("attributes.{}", mistake.field);
-                    self.meaningless.push(Meaningless { field, ..meaningless(object, why) });
+    /// Accounts; those whose attributes name others once all names are known.
+    fn all_accounts(&mut self, rows: &mut Rows<'_>) -> Result<(), Unmade> {
+        let mut waiting = Vec::new();
+        for kind in [Kind::User, Kind::ServiceAccount, Kind::Agent] {
+            rows.each(kind, &mut |stored| {
+                self.row(kind, stored, |work, row| {
+                    let Some(uid) = Uid::of(row.uid).filter(|_| row.names_others()) else {
+                        return work.stand(row);
+                    };
+                    work.waiting.insert(uid, (row.kind, row.name.into()));
+                    work.waits = true;
+                });
+                if std::mem::take(&mut self.waits) {
+                    waiting.push((kind, stored.copy()));
                 }
-                None
+            })?;
+        }
+        waiting.iter().for_each(|(kind, row)| self.row(*kind, &row.borrow(), Self::stand));
+        Ok(())
+    }
+
+    /// Puts one more thing in, of which everything that it names is there. After an error all of it is of no more use.
+    pub fn add(&mut self, row: &Row<'_>) -> Result<(), Meaningless> {
+        match row.kind {
+            Kind::Attachment => {
+                let mut found = Vec::new();
+                self.attachment(row, &mut found);
+                self.attach(&found);
+            }
+            Kind::Resource => drop(self.put_resource(row, true)),
+            kind if kind.is_scope() || kind.is_account() || kind == Kind::Group => self.stand(row),
+            _ => self.plain(row),
+        }
+        let refused = self.refused.iter_mut().find_map(Vec::pop);
+        if let Some(wrong) = self.meaningless.pop().or(refused) {
+            return Err(wrong);
+        }
+        match self.failed.take() {
+            Some(why) => Err(meaningless(row, why)),
+            None if !self.whole => Err(meaningless(row, "it names or stands in something that isn't there")),
+            None => Ok(()),
+        }
+    }
+
+    /// The directories, if they are whole enough to decide by.
+    pub fn done(self, refused: Vec<Meaningless>) -> Result<Built, Unmade> {
+        if let Some(lost) = self.lost {
+            let why = refused.iter().chain(&self.meaningless).find(|m| m.uid == lost.uid);
+            let why = why.map_or("it has no meaning", |m| &m.why);
+            return Err(Unmade::Contradiction(format!("group `{}`: {why}", lost.name)));
+        }
+        if let Some(lost) = refused.iter().find(|m| m.kind == Kind::Membership) {
+            return Err(Unmade::Contradiction(format!("membership `{}`: {}", lost.uid, lost.why)));
+        }
+        let [guard, own] = self.halves.map(|half| half.editor.finish().0);
+        let mut meaningless = self.meaningless;
+        meaningless.extend(refused);
+        let (accounts, ends, until, gone, whole) =
+            (self.accounts, self.ends, self.until, self.gone, self.whole);
+        Ok(Built { guard, own, accounts, ends, until, meaningless, gone, whole })
+    }
+
+    fn row(&mut self, kind: Kind, row: &StoredRow<'_>, take: impl FnOnce(&mut Self, &Row<'_>)) {
+        match Row::read((kind, row.uid, row.name, row.scope), row.body, row.refs) {
+            Ok(row) => take(self, &row),
+            Err(why) => {
+                self.failed.get_or_insert(why);
             }
         }
     }
 
-    /// What attributes name, as it is named now; of what is gone the uid, which names nobody.
-    fn as_meant(&self, object: &Object, attributes: &mut serde_json::Value) {
-        for (label, uid) in &object.refs {
-            let Some(at) = label.strip_prefix("attributes").filter(|at| at.starts_with('/')) else {
-                continue;
-            };
-            let name = self.living.living.get(uid).map_or(uid, |found| &found.name);
-            if let Some(value) = attributes.pointer_mut(at) {
-                value["id"] = name.as_str().into();
-            }
-        }
-    }
-
-    /// The boundaries attached to an object; `None` if one of them is unknown, which denies.
-    fn attached(&mut self, uid: &str) -> Option<Vec<BoundaryId>> {
-        if self.ours {
-            return Some(Vec::new());
-        }
-        let living = self.living;
-        let mut found = Vec::new();
-        let mut whole = true;
-        for attachment in living.of(Kind::Attachment).filter(|a| a.refers("to") == Some(uid)) {
-            match attachment.text("boundary").and_then(|name| self.boundary(name)) {
-                Some(boundary) => found.push(boundary),
-                None => {
-                    self.lost(attachment, "the policy set has no such boundary");
-                    whole = false;
-                }
-            }
-        }
-        whole.then_some(found)
-    }
-
-    fn kept<T>(&mut self, object: &'a Object, done: Result<T, DataError>) -> Option<T> {
-        match done {
-            Ok(made) => {
-                self.there.insert(&object.uid);
-                Some(made)
-            }
-            Err(error) => {
-                self.refused.push(meaningless(object, error.message));
-                None
-            }
-        }
-    }
-
-    fn scopes(&mut self) {
-        let living = self.living;
-        let mut nodes: Vec<&Object> = living.iter().filter(|o| o.kind.is_scope()).collect();
-        nodes.sort_by_key(|o| (o.name.matches('/').count(), o.name.as_str()));
-        for node in nodes {
-            let above = node.refers("in");
-            if above.is_some_and(|uid| !self.there.contains(uid)) {
-                continue;
-            }
-            let Some(kind) = self.kind(node.kind.wire()) else { continue };
-            let own: &[&str] = if node.kind == Kind::Environment { &["stage"] } else { &[] };
-            let Some(attributes) = self.attributes(node, kind, own) else { continue };
-            let Some(boundaries) = self.attached(&node.uid) else { continue };
-            let added = self.builder.add_scope(kind, &node.name, attributes, boundaries);
-            self.kept(node, added);
-            self.scopes.push(node);
-        }
-    }
-
-    fn stands(&self, object: &Object) -> bool {
-        object.refers("scope").is_none_or(|uid| self.there.contains(uid))
-    }
-
-    fn groups(&mut self) {
-        let living = self.living;
-        for group in living.of(Kind::Group) {
-            if !self.stands(group) {
-                continue;
-            }
-            let Some(attributes) = self.attributes(group, KindId::GROUP, &[]) else { continue };
-            let added = self.builder.add_group(&group.name, Some(&group.scope), attributes);
-            self.kept(group, added);
-            self.groups.push(group);
-        }
-    }
-
-    fn accounts(&mut self) {
-        let living = self.living;
-        for account in living.iter().filter(|o| o.kind.is_account()) {
-            if !self.stands(account) {
-                continue;
-            }
-            let Some(kind) = self.kind(account.kind.wire()) else { continue };
-            let own: &[&str] = if account.kind == Kind::User { &[] } else { &["purpose", "owner"] };
-            let Some(attributes) = self.attributes(account, kind, own) else { continue };
-            let Some(mut boundaries) = self.attached(&account.uid) else { continue };
-            let ends = account.time("expires_at").unwrap_or(FOREVER);
-            if account.is_disabled() || ends <= self.now {
-                boundaries
-                    .insert(0, self.boundary(OFF).expect("build: every set has the shipped boundaries"));
-            } else {
-                self.until = self.until.min(ends);
-            }
-            let added =
-                self.builder.add_account(kind, &account.name, Some(&account.scope), attributes, boundaries);
-            self.kept(account, added);
-        }
-    }
-
-    /// The entity that a reference names, if it is in the directory.
-    fn entity(&self, object: &Object, label: &str) -> Option<Entity> {
-        let target = self.living.living.get(object.refers(label)?)?;
-        if !self.there.contains(target.uid.as_str()) {
+    /// The fact of a row on one side; what isn't one is remembered.
+    fn fact(&mut self, side: usize, row: &Row<'_>) -> Option<Change> {
+        if self.without[side].contains(row.uid) {
             return None;
         }
-        Some(Entity { kind: self.kind(target.kind.wire())?, id: target.name.as_str().into() })
-    }
-
-    fn memberships(&mut self) {
-        let living = self.living;
-        for membership in living.of(Kind::Membership) {
-            let until = membership.time("until").unwrap_or(FOREVER);
-            let (Some(group), Some(member)) =
-                (self.entity(membership, "group"), self.entity(membership, "member"))
-            else {
-                continue;
-            };
-            if until <= self.now {
-                continue;
+        let own = self.halves[OWN].editor.directory();
+        let (others, waiting) = (&self.others, &self.waiting);
+        let mut known = Side { accounts: &self.accounts, own, others, waiting, side };
+        match self.halves[side].reader.fact(row, &mut known) {
+            Fact::Is(_) if side == OWN && self.cut.contains(row.uid) => None,
+            Fact::Is(change) => Some(change),
+            Fact::None => None,
+            Fact::Astray => {
+                self.whole = false;
+                None
             }
-            let made = self.builder.directory();
-            if member.kind == KindId::GROUP {
-                if let Some(ix) = made.group(&member.id) {
-                    self.builder.put_group_in(ix, &group.id, until);
+            Fact::Meaningless { field, why } => {
+                self.whole = false;
+                if side == OWN {
+                    self.meaningless.push(Meaningless { field, ..meaningless(row, why) });
                 }
-            } else if let Some(ix) = made.account(&member) {
-                let joined = self.builder.join(ix, &group.id, until);
-                self.kept(membership, joined);
+                None
             }
         }
     }
 
-    fn resources(&mut self) {
-        let living = self.living;
-        for resource in living.of(Kind::Resource) {
-            if !self.stands(resource) {
-                continue;
+    /// Makes a change on one side; whether the engine took it.
+    fn make(&mut self, side: usize, row: &Row<'_>, change: &Change) -> bool {
+        match self.halves[side].editor.change(change) {
+            Ok(()) => true,
+            Err(error) => {
+                self.refused[side].push(meaningless(row, error.message));
+                false
             }
-            let (Some(kind), Some(id)) = (resource.text("kind"), resource.text("id")) else { continue };
-            let Some(kind) = self.kind(kind) else {
-                self.lost(resource, format!("the policy set has no kind `{kind}`"));
-                continue;
-            };
-            let parent = match resource.reference("in") {
-                None => None,
-                Some((above, id)) => match self.kind(above) {
-                    Some(kind) => Some(Entity { kind, id: id.into() }),
-                    None => {
-                        self.lost(resource, format!("the policy set has no kind `{above}`"));
-                        continue;
-                    }
-                },
-            };
-            let Some(attributes) = self.attributes(resource, kind, &[]) else { continue };
-            let added = self.builder.add_resource(kind, id, Some(&resource.scope), parent, attributes);
-            self.kept(resource, added);
-            self.resources.push(resource);
         }
     }
 
-    /// Boundaries by name; `None` if one is unknown, which denies.
-    fn boundaries(&mut self, object: &Object) -> Option<Vec<BoundaryId>> {
+    /// A row that nothing else names.
+    fn plain(&mut self, row: &Row<'_>) {
+        for side in [GUARD, OWN] {
+            if let Some(change) = self.fact(side, row) {
+                self.make(side, row, &change);
+            }
+        }
+    }
+
+    /// A place, group or account.
+    fn stand(&mut self, row: &Row<'_>) {
+        let there = [GUARD, OWN].map(|side| {
+            let change = self.fact(side, row);
+            change.is_some_and(|change| self.make(side, row, &change))
+        });
+        let Some(uid) = Uid::of(row.uid) else {
+            self.failed.get_or_insert(format!("`{}` is no uid of ours", row.uid));
+            return;
+        };
+        let account = row.kind.is_account();
+        if !account || there != [true, true] {
+            let other = Other { kind: row.kind, name: row.name.into(), there };
+            self.others.insert(uid, other);
+        }
+        if !there[OWN] {
+            self.whole = false;
+            match row.kind {
+                Kind::Group => drop(self.lost.get_or_insert(meaningless(row, ""))),
+                _ if account => drop(self.gone.insert((row.kind.wire().to_owned(), row.name.to_owned()))),
+                _ => {}
+            }
+        }
+        if account {
+            self.switch(row, uid, there);
+        }
+    }
+
+    /// Notes the end of an account, and bounds it if it is switched off.
+    fn switch(&mut self, row: &Row<'_>, uid: Uid, there: [bool; 2]) {
+        let off = row.is_off(self.now);
+        for side in [GUARD, OWN].into_iter().filter(|side| off && there[*side]) {
+            let reader = &self.halves[side].reader;
+            let to = reader.entity(row.kind, row.name).expect("build: what is there has a kind");
+            let change = Change::Attach { boundary: reader.off(), to };
+            self.make(side, row, &change);
+        }
+        if there[OWN] {
+            self.accounts.insert(uid, row.owned_by(), row.ends(), off);
+            if !off && row.ends() < FOREVER {
+                self.ends.note(row.ends(), uid);
+                self.until = self.until.min(row.ends());
+            }
+        }
+    }
+
+    /// Boundaries that are known, with the uids of what they are attached to and their own.
+    fn attachments(&mut self, rows: &mut Rows<'_>) -> Result<Vec<(String, String, BoundaryId)>, Unmade> {
         let mut found = Vec::new();
-        for name in object.texts("boundaries") {
-            match self.boundary(&name) {
-                Some(boundary) => found.push(boundary),
-                None => {
-                    self.lost(object, format!("the policy set has no boundary `{name}`"));
-                    return None;
-                }
-            }
-        }
-        Some(found)
+        rows.each(Kind::Attachment, &mut |row| {
+            self.row(Kind::Attachment, row, |work, row| work.attachment(row, &mut found));
+        })?;
+        Ok(found)
     }
 
-    fn bindings(&mut self) {
-        let living = self.living;
-        for binding in living.of(Kind::Binding) {
-            let until = binding.time("until").unwrap_or(FOREVER);
-            let name = binding.text("role").unwrap_or_default();
-            if until <= self.now || !self.stands(binding) || (self.ours && self.role(name).is_none()) {
-                continue;
+    fn attachment(&mut self, row: &Row<'_>, found: &mut Vec<(String, String, BoundaryId)>) {
+        let Some(to) = row.refers("to") else { return self.whole = false };
+        match self.halves[OWN].reader.attached(row) {
+            Ok(boundary) => found.push((row.uid.to_owned(), to.to_owned(), boundary)),
+            Err(why) => {
+                self.whole = false;
+                self.cut.insert(to.to_owned());
+                self.meaningless.push(meaningless(row, why));
             }
-            let Some(role) = self.role(name) else {
-                self.lost(binding, format!("the policy set has no role `{name}`"));
-                continue;
-            };
-            // Our set has no boundaries: whoever holds a right of ours under one holds it in the other set only.
-            if self.ours && !binding.texts("boundaries").is_empty() {
-                continue;
-            }
-            let Some(boundaries) = self.boundaries(binding) else { continue };
-            let holder = match binding.text("everyone") {
-                Some(kind) => self.kind(kind).map(Holder::Everyone),
-                None => self.entity(binding, "holder").map(|e| match e.kind {
-                    KindId::GROUP => Holder::Group(e.id),
-                    _ => Holder::Account(e),
-                }),
-            };
-            let Some(holder) = holder else { continue };
-            let at = match binding.reference("resource") {
-                None => Some(At::Scope(binding.scope.as_str().into())),
-                Some((kind, id)) => self.kind(kind).map(|kind| At::Resource(Entity { kind, id: id.into() })),
-            };
-            let Some(at) = at else {
-                self.lost(binding, "the policy set doesn't know the kind of the resource");
-                continue;
-            };
-            let bound = self.builder.bind(&holder, role, &at, boundaries, until);
-            self.kept(binding, bound);
         }
     }
 
-    fn links(&mut self) {
-        let living = self.living;
-        for link in living.of(Kind::Link) {
-            let until = link.time("until").unwrap_or(FOREVER);
-            if until <= self.now || link.reference("consented_by").is_none() {
-                continue;
-            }
-            let (Some(agent), Some(behind)) = (self.entity(link, "agent"), self.entity(link, "for")) else {
+    fn attach(&mut self, attached: &[(String, String, BoundaryId)]) {
+        for (uid, to, boundary) in attached {
+            let own = self.halves[OWN].editor.directory();
+            let (others, waiting) = (&self.others, &self.waiting);
+            let found = Side { accounts: &self.accounts, own, others, waiting, side: OWN }.there(to);
+            let entity = found.and_then(|(kind, name)| self.halves[OWN].reader.entity(kind, &name));
+            let Some(to) = entity else {
+                self.whole = false;
                 continue;
             };
-            if self.ours && !link.texts("boundaries").is_empty() {
-                continue;
+            if let Err(error) = self.halves[OWN].editor.change(&Change::Attach { boundary: *boundary, to }) {
+                self.failed.get_or_insert(format!("attachment `{uid}`: {}", error.message));
             }
-            let Some(boundaries) = self.boundaries(link) else { continue };
-            let target = match behind.kind {
-                KindId::GROUP => Target::Group(behind.id),
-                _ => Target::Account(behind),
-            };
-            let linked = self.builder.link(&agent, &target, boundaries, until);
-            self.kept(link, linked);
         }
     }
+
+    /// Places, those above first.
+    fn scopes(&mut self, rows: &mut Rows<'_>) -> Result<(), Unmade> {
+        let mut all = Vec::new();
+        for kind in [Kind::Organization, Kind::Project, Kind::Environment] {
+            rows.each(kind, &mut |row| all.push((kind, row.copy())))?;
+        }
+        all.sort_by_cached_key(|(_, row)| (row.name.matches('/').count(), row.name.clone()));
+        all.iter().for_each(|(kind, row)| self.row(*kind, &row.borrow(), Self::stand));
+        Ok(())
+    }
+
+    /// Registered resources, those that others sit in first.
+    fn resources(&mut self, rows: &mut Rows<'_>) -> Result<(), Unmade> {
+        let mut waiting = Vec::new();
+        rows.each(Kind::Resource, &mut |stored| {
+            if !self.resource(stored, false) {
+                waiting.push(stored.copy());
+            }
+        })?;
+        loop {
+            let before = waiting.len();
+            waiting.retain(|row| !self.resource(&row.borrow(), false));
+            if waiting.len() == before {
+                break;
+            }
+        }
+        // Whoever is left sits in something that isn't there: the engine says so.
+        for row in &waiting {
+            self.resource(&row.borrow(), true);
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, stored: &StoredRow<'_>, nonetheless: bool) -> bool {
+        let mut taken = true;
+        self.row(Kind::Resource, stored, |work, row| taken = work.put_resource(row, nonetheless));
+        taken
+    }
+
+    /// Puts a resource in; false if what it sits in isn't there yet, unless it is put in nonetheless.
+    fn put_resource(&mut self, row: &Row<'_>, nonetheless: bool) -> bool {
+        let noted = self.meaningless.len();
+        let change = self.fact(OWN, row);
+        if let Some(Change::PutResource { parent: Some(parent), .. }) = &change {
+            let directory = self.halves[OWN].editor.directory();
+            if !nonetheless && directory.resource(parent).is_none() {
+                self.meaningless.truncate(noted);
+                return false;
+            }
+        }
+        if !change.is_some_and(|change| self.make(OWN, row, &change)) {
+            self.whole = false;
+            let named = row.resource().map(|(kind, id)| (kind.to_owned(), id.to_owned()));
+            self.gone.extend(named);
+        }
+        true
+    }
+}
+
+fn meaningless(row: &Row<'_>, why: impl Into<String>) -> Meaningless {
+    let (uid, name) = (row.uid.to_owned(), row.name.to_owned());
+    Meaningless { kind: row.kind, uid, name, why: why.into(), field: String::new() }
 }

@@ -11,10 +11,11 @@ use super::journal::{self, About};
 use super::memory::OrgState;
 use super::object::{Fields, Kind, Object};
 use super::problem::Problem;
-use super::secret::{Secret, new_uid};
+use super::secret::Secret;
 use super::store::Write;
 use crate::audit::record::{Body, Draft, Entry, Log, RecordError};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a change is made of.
@@ -27,12 +28,16 @@ pub struct Change<'a> {
     pub state: Option<Arc<OrgState>>,
     /// Who asks; none for what is done with access to the host.
     pub caller: Option<Caller>,
+    /// Whether it is whoever has the host, who may do all that doesn't speak for somebody else.
+    pub host: bool,
     /// When, in microseconds.
     pub at: i64,
     /// The number that the change will have.
     pub seq: i64,
     /// What it wrote.
     pub after: Vec<Object>,
+    /// The same objects as they were before, each by its uid; none that is new.
+    pub before: HashMap<String, Object>,
     /// Which rules allowed it.
     pub rules: Vec<(&'static str, String)>,
     /// The answer to a refused permission, for the record.
@@ -80,6 +85,9 @@ impl Change<'_> {
 
     /// Asks for a permission; a caller who may read the thing hears which right it lacks, another that it's absent.
     pub fn permit(&mut self, action: &'static str, on: On<'_>) -> Result<Permit, Problem> {
+        if self.host {
+            return Ok(guard::host_access());
+        }
         let (org, caller) = (self.org()?, self.caller()?);
         match guard::permit(&org, &caller, action, on, self.at) {
             Ok(permit) => {
@@ -101,16 +109,19 @@ impl Change<'_> {
 
     /// Whether a permission would be given; nothing is recorded.
     pub fn may(&self, action: &'static str, on: On<'_>) -> bool {
+        if self.host {
+            return action != "consent";
+        }
         let (Some(org), Some(caller)) = (&self.state, &self.caller) else { return false };
         guard::permit(org, caller, action, on, self.at).is_ok()
     }
 
     /// A new object of this organization.
-    pub fn object(&self, kind: Kind, name: &str, scope: &str, body: Fields) -> Object {
+    pub fn object(&mut self, kind: Kind, name: &str, scope: &str, body: Fields) -> Object {
         Object {
             org: self.org.clone(),
             kind,
-            uid: new_uid(kind.prefix()),
+            uid: self.tx.fresh(kind),
             name: name.to_owned(),
             scope: scope.to_owned(),
             revision: self.seq,
@@ -124,6 +135,11 @@ impl Change<'_> {
     /// Writes an object as it is now.
     pub fn put(&mut self, _: &Permit, mut object: Object) -> Result<Object, Problem> {
         object.revision = self.seq;
+        if !self.after.iter().any(|o| o.uid == object.uid)
+            && let Some(before) = self.tx.object(&object.org, &object.uid)?
+        {
+            self.before.insert(object.uid.clone(), before);
+        }
         self.tx.put(&object)?;
         self.after.retain(|o| o.uid != object.uid);
         self.after.push(object.clone());

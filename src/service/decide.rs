@@ -294,8 +294,7 @@ fn about(asking: &Asking<'_>, subject: &Subject<'_>, question: &Question) -> Opt
         Subject::Client(client) => client.account.clone(),
         Subject::Named => {
             let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
-            let uid = org.names.get(&(kind, question.account.id.to_string()))?;
-            org.accounts.get(uid).cloned()
+            org.account_named(kind, &question.account.id)
         }
     }
 }

@@ -14,6 +14,8 @@ use super::problem::Problem;
 use super::running::{Places, create_signer, lock};
 use super::secret::{Secret, new_uid};
 use super::store::{Sqlite, Store, Write};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 
 /// What was made.
 pub struct First {
@@ -69,7 +71,7 @@ pub fn first(store: &dyn Store, peppers: &Peppers, organization: &str, owner: &s
     tx.commit().map_err(|e| e.to_string())?;
     // What was written can be read: a store that couldn't start would be of no use.
     let mut read = store.reader().map_err(|e| e.to_string())?;
-    Memory::load(read.as_mut(), at)?;
+    Memory::load(read.as_mut(), at, &AtomicU64::new(0))?;
     let made = installation.zip(admin).map(|(installation, admin)| First { installation, admin });
     made.ok_or_else(|| "init: the first credentials were not made".to_owned())
 }
@@ -105,9 +107,11 @@ pub fn by_host(
         org: org.to_owned(),
         state: None,
         caller: None,
+        host: true,
         at: at.max(last),
         seq: seq + 1,
         after: Vec::new(),
+        before: HashMap::new(),
         rules: vec![("host", "access to the host".to_owned())],
         denied: None,
     };

@@ -195,7 +195,7 @@ pub fn seal_people(
 
 /// Seals the ids of people in what a decision says of its question.
 pub fn seal_asked(draft: &mut Draft, facts: &mut DecisionFacts, org: &OrgState) -> Result<(), RecordError> {
-    let uid = |_: &str, id: &str| org.names.get(&(Kind::User, id.to_owned())).cloned();
+    let uid = |_: &str, id: &str| org.account_named(Kind::User, id).map(|a| a.uid);
     if let Fact::Plain(Value::String(resource)) = &facts.resource
         && let Some(id) = resource.strip_prefix("user/")
     {

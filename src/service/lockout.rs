@@ -34,7 +34,7 @@ pub struct Keepers {
 const ALL: u8 = u8::MAX;
 
 /// Accounts that hold a role of ours anywhere: nobody else can do anything about an organization.
-fn holders(org: &OrgState) -> impl Iterator<Item = &AccountFacts> {
+fn holders(org: &OrgState) -> impl Iterator<Item = AccountFacts> {
     let directory = &org.guard.directory;
     let vocabulary = org.guard.set.vocabulary();
     let of_groups = move |account: &Account| {
@@ -45,14 +45,14 @@ fn holders(org: &OrgState) -> impl Iterator<Item = &AccountFacts> {
     let holds = move |a: &&Account| !a.bindings.is_empty() || of_groups(a) || of_kind(a);
     directory.accounts.iter().filter(holds).filter_map(move |account| {
         let kind = Kind::of_wire(&vocabulary.kind(account.entity.kind).wire)?;
-        org.accounts.get(org.names.get(&(kind, account.entity.id.to_string()))?)
+        org.account_named(kind, &account.entity.id)
     })
 }
 
 /// Refuses a boundary on a place that nobody could take off again.
 pub fn attached(next: &OrgState, path: &str, now: i64) -> Result<(), Problem> {
     let on = On::Scope(place_kind(path).wire(), path);
-    match holders(next).any(|account| could(next, account, "detach", on, now)) {
+    match holders(next).any(|account| could(next, &account, "detach", on, now)) {
         true => Ok(()),
         false => {
             Err(Problem::conflict("after this nobody could take the boundary off again: nothing was changed"))
@@ -64,7 +64,7 @@ impl Keepers {
     /// Finds them; those who were it before are asked first.
     fn of(org: &OrgState, before: &[String], now: i64) -> Keepers {
         let mut found = Keepers::default();
-        before.iter().filter_map(|uid| org.accounts.get(uid)).for_each(|a| found.add(org, a, now));
+        before.iter().filter_map(|uid| org.account(uid)).for_each(|a| found.add(org, &a, now));
         if found.rights != ALL {
             let _ = holders(org).find(|account| {
                 found.add(org, account, now);

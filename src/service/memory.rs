@@ -3,26 +3,31 @@
 //! In:    a store at start; after each commit, which organizations and which credentials it touched.
 //! Out:   [`OrgState`], an immutable snapshot of one organization; [`Key`], one credential.
 //! Law:   nothing gets in here that isn't durable, and an answer to a change is given after it got in. An organization
-//!        that can't be made isn't here: everything in it is denied, and nothing in the others.
+//!        that can't be made isn't here: everything in it is denied, and nothing in the others. Whether a state was
+//!        made anew or from the one before, the same store gives the same state.
 
-use super::build::{Built, Living, Meaningless, build};
+use super::build::{Built, Meaningless, Rows, Unmade, build};
+use super::delta::{self, Touch};
+use super::known::{Accounts, Ends, Uid};
 use super::object::{Kind, Object};
 use super::pepper::TokenMac;
 use super::prelude;
 use super::quotas::Tally;
-use super::store::{Read, StoreError, Stored};
-use crate::{Cidr, Directory, KeyPolicy, PolicySet, TextFile, parse_cidr};
+use super::store::Read;
+use crate::{AccountIx, Cidr, Directory, Entity, KeyPolicy, Link, PolicySet, TextFile, parse_cidr};
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// A set and the directory made for its vocabulary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Side {
     /// The rules.
     pub set: Arc<PolicySet>,
     /// The facts.
     pub directory: Directory,
+    /// The numbers of the one in the other.
+    pub link: Link,
 }
 
 /// An account as decisions and records need it.
@@ -42,8 +47,11 @@ pub struct AccountFacts {
     pub expires: i64,
 }
 
-/// One organization as it is now.
-#[derive(Debug)]
+/// Texts of key policies, compiled, or why they can't be.
+type KeyPolicies = HashMap<String, Result<Arc<KeyPolicy>, String>>;
+
+/// One organization as it is now. A clone costs nothing.
+#[derive(Clone, Debug)]
 pub struct OrgState {
     /// Its uid.
     pub uid: String,
@@ -57,19 +65,23 @@ pub struct OrgState {
     pub own: Side,
     /// The uid of the active set; none before the first activation.
     pub active: Option<String>,
-    /// Accounts that can act, by uid.
-    pub accounts: HashMap<String, AccountFacts>,
-    /// Their uids, by kind and id.
-    pub names: HashMap<(Kind, String), String>,
+    /// The accounts of its directory, by uid.
+    pub accounts: Accounts,
+    /// When they end.
+    pub ends: Ends,
+    /// Up to which moment those that have ended are switched off in it.
+    pub swept: i64,
     /// What the active set has no meaning for.
-    pub meaningless: Vec<Meaningless>,
+    pub meaningless: Arc<Vec<Meaningless>>,
     /// Accounts and resources that are stored and have no meaning under it, by kind and id: all is denied them.
-    pub gone: HashSet<(String, String)>,
+    pub gone: Arc<HashSet<(String, String)>>,
     /// Kinds and ids that the active set names in quotes.
-    pub named: HashSet<(String, String)>,
+    pub named: Arc<HashSet<(String, String)>>,
     /// From this moment on an account in it has expired.
     pub until: i64,
-    key_policies: Mutex<HashMap<String, Result<Arc<KeyPolicy>, String>>>,
+    /// Whether everything that is stored is in it as it says: then it follows small changes.
+    pub whole: bool,
+    key_policies: Arc<Mutex<KeyPolicies>>,
 }
 
 impl OrgState {
@@ -181,21 +193,6 @@ impl Key {
     }
 }
 
-/// Why an organization can't be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unmade {
-    /// The store can't be read.
-    Unread(StoreError),
-    /// What is stored contradicts itself.
-    Contradiction(String),
-}
-
-impl From<StoreError> for Unmade {
-    fn from(error: StoreError) -> Unmade {
-        Unmade::Unread(error)
-    }
-}
-
 /// All organizations and keys.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -213,14 +210,15 @@ struct Held {
 }
 
 impl Memory {
-    /// Reads everything.
-    pub fn load(read: &mut dyn Read, now: i64) -> Result<Memory, String> {
+    /// Reads everything; `seen` counts what was read.
+    pub fn load(read: &mut dyn Read, now: i64, seen: &AtomicU64) -> Result<Memory, String> {
         let memory = Memory::default();
         let failed = |e: super::store::StoreError| e.to_string();
         let orgs = read.organizations().map_err(failed)?;
         for org in orgs.iter().map(String::as_str).chain([""]) {
             if !org.is_empty() {
-                memory.refresh(read, org, now)?;
+                let made = org_state(&mut Rows { read: &mut *read, org, seen }, now, None);
+                memory.take(org, made)?;
             }
             memory.tally.begin(read, org).map_err(failed)?;
             let mut keys = Vec::new();
@@ -236,9 +234,9 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Makes an organization anew from what is stored. One that can't be made is denied everything, alone.
-    pub fn refresh(&self, read: &mut dyn Read, org: &str, now: i64) -> Result<(), String> {
-        match self.next(read, org, now) {
+    /// Puts an organization in force as it was made. One that can't be made is denied everything, alone.
+    fn take(&self, org: &str, made: Result<Option<OrgState>, Unmade>) -> Result<(), String> {
+        match made {
             Ok(Some(state)) => self.swap(state),
             Ok(None) => self.drop_org(org),
             Err(Unmade::Unread(error)) => return Err(error.to_string()),
@@ -250,9 +248,37 @@ impl Memory {
         Ok(())
     }
 
-    /// An organization as the store has it, not yet in force; none if the store has none.
-    pub fn next(&self, read: &mut dyn Read, org: &str, now: i64) -> Result<Option<OrgState>, Unmade> {
-        org_state(read, org, now, self.org(org).as_deref())
+    /// Switches off what has ended in an organization by `now`.
+    pub fn refresh(&self, read: &mut dyn Read, org: &str, now: i64) -> Result<(), String> {
+        let before = self.org(org);
+        if let Some(state) = before.as_deref().and_then(|before| delta::expire(before, now)) {
+            self.swap(state);
+            return Ok(());
+        }
+        let made = org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, before.as_deref());
+        self.take(org, made)
+    }
+
+    /// An organization as it is after a change that the store has, not yet in force; none if the store has none.
+    pub fn next(
+        &self,
+        read: &mut dyn Read,
+        org: &str,
+        touched: &[Touch],
+        now: i64,
+    ) -> Result<Option<OrgState>, Unmade> {
+        let before = self.org(org);
+        if let Some(before) = &before {
+            let revision = read.head(org)?.0;
+            if let Some(next) = delta::next(before, read, touched, revision, now)? {
+                if compares() {
+                    let anew = org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, None)?;
+                    hold_against(&next, &anew.expect("memory: what changed is there"), now);
+                }
+                return Ok(Some(next));
+            }
+        }
+        org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, before.as_deref())
     }
 
     /// Puts a state in force, unless a newer one is.
@@ -316,12 +342,9 @@ impl Memory {
     }
 }
 
-/// The living objects that the engine's directory is made of.
-pub fn living(read: &mut dyn Read, org: &str) -> Stored<Living> {
-    let mut all = Vec::new();
-    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(|k| k.is_directory()).collect();
-    read.each(org, &kinds, &mut |object| all.push(object))?;
-    Ok(Living::new(all))
+/// Tests have each change held against the organization made anew; a release doesn't know it.
+fn compares() -> bool {
+    cfg!(debug_assertions) && (cfg!(test) || std::env::var_os("POLICYD_TEST_CHANGES").is_some())
 }
 
 /// The files of a stored policy set.
@@ -334,31 +357,36 @@ pub fn files_of(set: &Object) -> Vec<TextFile> {
         .collect()
 }
 
-fn org_state(
-    read: &mut dyn Read,
-    org: &str,
-    now: i64,
-    before: Option<&OrgState>,
-) -> Result<Option<OrgState>, Unmade> {
-    let living = living(read, org)?;
-    let Some(root) = living.of(Kind::Organization).next() else { return Ok(None) };
+/// What a change made equals what is made anew, once what has ended is switched off in both.
+fn hold_against(next: &OrgState, anew: &OrgState, now: i64) {
+    let next = delta::expire(next, now).expect("memory: what has ended can be switched off");
+    assert!(next.until <= anew.until, "an account ends earlier than the state knows");
+    let (made, anew) = (next.content(), anew.content());
+    let only = |all: &[String], other: &[String]| -> Vec<String> {
+        all.iter().filter(|line| !other.contains(line)).cloned().collect()
+    };
+    let (made_only, anew_only) = (only(&made, &anew), only(&anew, &made));
+    assert!(made == anew, "a change made {made_only:#?}\nanew it is {anew_only:#?}");
+}
+
+fn org_state(rows: &mut Rows<'_>, now: i64, before: Option<&OrgState>) -> Result<Option<OrgState>, Unmade> {
+    let org = rows.org;
+    let root = rows.read.object(org, org)?.filter(|o| o.kind == Kind::Organization && o.deleted.is_none());
+    let Some(root) = root else { return Ok(None) };
     let active = root.refers("active").map(str::to_owned);
     let set = match &active {
         None => prelude::guard(),
         Some(uid) => {
-            let stored = read.object(org, uid)?;
+            let stored = rows.read.object(org, uid)?;
             let files = stored.as_ref().map(files_of).unwrap_or_default();
             let set = prelude::compiled(&files, now);
             let why = || format!("the active policy set `{uid}` doesn't compile with this version");
             set.ok_or_else(|| Unmade::Contradiction(why()))?
         }
     };
-    let revision = read.head(org)?.0;
-    let made = OrgState::make(&living, set, active, revision, now);
-    let mut made = made.map_err(Unmade::Contradiction)?;
+    let mut made = OrgState::make(rows, &root.name, set, active, now)?;
     if let Some(before) = before.filter(|b| b.active == made.active) {
-        let kept = before.key_policies.lock().expect("memory: nobody panics holding these").clone();
-        made.key_policies = Mutex::new(kept);
+        made.key_policies = Arc::clone(&before.key_policies);
     }
     Ok(Some(made))
 }
@@ -366,55 +394,68 @@ fn org_state(
 impl OrgState {
     /// An organization as it is, or would be, under a set.
     pub fn make(
-        living: &Living,
+        rows: &mut Rows<'_>,
+        id: &str,
         set: Arc<PolicySet>,
         active: Option<String>,
-        revision: i64,
         now: i64,
-    ) -> Result<OrgState, String> {
-        let root = living.of(Kind::Organization).next().ok_or("the organization has no root")?;
-        let guard_set = prelude::guard();
-        let Built { directory: guarded, until, .. } = build(guard_set.vocabulary(), living, now, true)?;
-        let built = build(set.vocabulary(), living, now, false)?;
-        let ended = |o: &Object| o.time("expires_at").is_some_and(|ends| ends <= now);
-        let away = |o: &&Object| built.gone.contains(&o.uid);
-        let can_act = |o: &&Object| o.kind.is_account() && !o.is_disabled() && !ended(o) && !away(o);
-        let named = |o: &Object| match o.kind {
-            Kind::Resource => Some((o.text("kind")?.to_owned(), o.text("id")?.to_owned())),
-            kind => Some((kind.wire().to_owned(), o.name.clone())),
+    ) -> Result<OrgState, Unmade> {
+        let guard = prelude::guard();
+        let built = build(guard.vocabulary(), set.vocabulary(), rows, now)?;
+        let Built { guard: guarded, own, accounts, ends, until, meaningless, gone, whole } = built;
+        let side = |set: Arc<PolicySet>, directory: Directory| {
+            let link = set.link(&directory);
+            Side { set, directory, link }
         };
-        let gone = living.iter().filter(away).filter_map(named).collect();
-        let accounts: HashMap<_, _> =
-            living.iter().filter(can_act).map(|o| (o.uid.clone(), AccountFacts::of(o, living))).collect();
-        let names = accounts.values().map(|a| ((a.kind, a.id.clone()), a.uid.clone())).collect();
         let quoted = set.quoted_names().into_iter();
+        let named = quoted.map(|(kind, id)| (kind.to_string(), id.to_string())).collect();
         Ok(OrgState {
-            uid: root.uid.clone(),
-            id: root.name.clone(),
-            revision,
-            named: quoted.map(|(kind, id)| (kind.to_string(), id.to_string())).collect(),
-            guard: Side { set: guard_set, directory: guarded },
-            own: Side { set, directory: built.directory },
+            uid: rows.org.to_owned(),
+            id: id.to_owned(),
+            revision: rows.read.head(rows.org)?.0,
+            named: Arc::new(named),
+            guard: side(guard, guarded),
+            own: side(set, own),
             active,
             accounts,
-            names,
-            meaningless: built.meaningless,
-            gone,
-            until: until.min(built.until),
-            key_policies: Mutex::default(),
+            ends,
+            swept: now,
+            meaningless: Arc::new(meaningless),
+            gone: Arc::new(gone),
+            until,
+            whole,
+            key_policies: Arc::default(),
         })
     }
-}
 
-impl AccountFacts {
-    fn of(object: &Object, living: &Living) -> AccountFacts {
-        AccountFacts {
-            kind: object.kind,
-            id: object.name.clone(),
-            uid: object.uid.clone(),
-            owner: object.refers("owner").filter(|_| living.owner(object).is_some()).map(str::to_owned),
-            home: object.scope.clone(),
-            expires: object.time("expires_at").unwrap_or(i64::MAX),
-        }
+    /// An account that can act, by uid.
+    pub fn account(&self, uid: &str) -> Option<AccountFacts> {
+        self.acting(self.accounts.number(Uid::of(uid)?)?)
+    }
+
+    /// An account that can act, by kind and id.
+    pub fn account_named(&self, kind: Kind, id: &str) -> Option<AccountFacts> {
+        let kind = self.own.set.vocabulary().kind_by_wire(kind.wire())?;
+        self.acting(self.own.directory.account(&Entity { kind, id: id.into() })?)
+    }
+
+    /// All accounts that can act.
+    pub fn acting_accounts(&self) -> impl Iterator<Item = AccountFacts> {
+        self.accounts.iter().filter_map(|(at, _)| self.acting(at))
+    }
+
+    fn acting(&self, at: AccountIx) -> Option<AccountFacts> {
+        let standing = self.accounts.get(at).filter(|s| !s.off)?;
+        let account = &self.own.directory.accounts[at.index()];
+        Some(AccountFacts {
+            kind: standing.uid().kind(),
+            id: account.entity.id.to_string(),
+            uid: standing.uid().show(),
+            owner: standing.owner.map(Uid::show),
+            home: account
+                .home
+                .map_or_else(String::new, |ix| self.own.directory.scopes[ix.index()].entity.id.to_string()),
+            expires: standing.ends,
+        })
     }
 }

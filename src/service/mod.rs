@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `secret` `token` `pepper` `clock` | credentials as texts and codes; the time that counts |
 //! | `object` `store/` | what is kept, and where: one shape for everything, one interface for databases |
-//! | `prelude` `build` `memory` | the shipped policies; what is stored as the engine's directory; what decisions read |
+//! | `prelude` `facts` `build` `delta` | the shipped policies; what is stored as the engine's directory, made anew or from the one before |
+//! | `memory` `known` `content` | what decisions read: directories, accounts by uid, keys; all of it in lines that can be compared |
 //! | `authn` `guard` | who calls, and what it may do |
 //! | `holding` `lifting` `lockout` | nobody grants what he doesn't hold, by giving or by taking away, or shuts everyone out |
 //! | `change` `writer` `journal` `decisions` | one change, the thread that makes it durable, its record; the log of decisions |
@@ -13,7 +14,7 @@
 //! | `log_key` `restore` `erase` | with access to the host: the log key replaced, going on from a backup, a person erased |
 //! | `api/` `fields` `openapi` | the operations, one file a subject, their fields, the document made from both |
 //! | `decide` `log_reading` `finder` `state` | asking the engine; reading the log, with an index; holding it against what is stored |
-//! | `running` `http/` `init` `lines` | all of it together, on the network, on an empty folder; its own log |
+//! | `running` `http/` `init` `import/` `lines` | all of it together, on the network, on an empty folder, from a file; its own log |
 //! | `quotas` | what one organization may have |
 //! | `cli/` | the `policyd` command, server and client |
 //! | `bench` | feature `bench`: all of it over a log that keeps nothing, to compare with |
@@ -31,22 +32,29 @@ mod change;
 mod chores;
 mod cli;
 mod clock;
+mod content;
 mod decide;
 mod decisions;
+mod delta;
 mod erase;
+mod facts;
 mod fields;
 mod finder;
 mod guard;
 mod holding;
 mod http;
+mod import;
 mod init;
 mod journal;
+mod known;
 mod lifting;
 mod lines;
 mod lockout;
 mod log_key;
 mod log_reading;
 mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod object;
 mod openapi;
 mod pepper;

@@ -157,8 +157,7 @@ impl Tally {
     }
 
     /// Notes that memory has a change; what it made of the organization's root counts from now on.
-    pub fn reach(&self, org: &str, head: i64, after: &[Object]) {
-        let root = after.iter().find(|o| o.kind == Kind::Organization);
+    pub fn reach(&self, org: &str, head: i64, root: Option<&Object>) {
         self.with(org, |held| {
             held.head = held.head.max(head);
             if let Some(root) = root {

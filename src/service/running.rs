@@ -24,6 +24,7 @@ use crate::audit::record::{Log, origin};
 use crate::audit::{DayError, DayLog};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 /// Where things are below the data folder.
@@ -117,8 +118,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens everything.
-    pub fn open(places: &Places, settings: Settings) -> Result<Service, String> {
+    /// Opens everything; `seen` counts the objects that are read.
+    pub fn open(places: &Places, settings: Settings, seen: &AtomicU64) -> Result<Service, String> {
         if !places.database().exists() {
             return Err(format!(
                 "{} is not initialised: run `policyd init --data {}`",
@@ -133,7 +134,7 @@ impl Service {
         // Tests show with this that cutting the power really loses what isn't synced; a release doesn't know it.
         let careless = cfg!(debug_assertions) && std::env::var_os("POLICYD_TEST_CARELESS").is_some();
         let store = if careless { store.careless() } else { store };
-        let mut service = Service::on(Arc::new(store), places, settings, space)?;
+        let mut service = Service::on(Arc::new(store), places, settings, space, seen)?;
         service.lock = Some(lock);
         Ok(service)
     }
@@ -144,6 +145,7 @@ impl Service {
         places: &Places,
         settings: Settings,
         space: Arc<Space>,
+        seen: &AtomicU64,
     ) -> Result<Service, String> {
         let peppers = Arc::new(Peppers::read(&places.pepper)?);
         let failed = |e: super::store::StoreError| e.to_string();
@@ -167,7 +169,7 @@ impl Service {
             keep: settings.keep,
             orgs: read.organizations().map_err(failed)?,
         });
-        let memory = Arc::new(Memory::load(read.as_mut(), clock.now())?);
+        let memory = Arc::new(Memory::load(read.as_mut(), clock.now(), seen)?);
         let writer = Writer::start(tx, Arc::clone(&memory), Arc::clone(&clock));
         let decisions = opening.finish()?;
         Ok(Service {
@@ -279,7 +281,7 @@ pub fn lock(places: &Places) -> Result<std::fs::File, String> {
 }
 
 /// The time of the last record of all logs of changes.
-fn last_record(read: &mut dyn Read) -> Result<i64, String> {
+pub fn last_record(read: &mut dyn Read) -> Result<i64, String> {
     let mut last = 0;
     let orgs = read.organizations().map_err(|e| e.to_string())?;
     for org in orgs.iter().map(String::as_str).chain([""]) {

@@ -57,6 +57,23 @@ pub fn base32(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a [`base32`] text of exactly that many; none if it is no such text.
+pub fn from_base32<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let (mut held, mut bits, mut at) = (0u32, 0, 0);
+    for letter in text.bytes() {
+        let value = ALPHABET.iter().position(|b| *b == letter)? as u32;
+        held = (held << 5) | value;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            *bytes.get_mut(at)? = (held >> bits & 255) as u8;
+            at += 1;
+        }
+    }
+    (at == N && base32(&bytes) == text).then_some(bytes)
+}
+
 /// Whether a text has only letters of [`base32`].
 pub fn is_base32(text: &str) -> bool {
     const LETTERS: [bool; 256] = {
@@ -96,6 +113,18 @@ mod tests {
     #[test]
     fn a_secret_is_not_printed() {
         assert_eq!(format!("{:?}", Secret::new("hush".into())), "Secret(…)");
+    }
+
+    #[test]
+    fn base32_is_read_back() {
+        for bytes in [[0; 10], [255; 10], *b"0123456789", random()] {
+            assert_eq!(from_base32(&base32(&bytes)), Some(bytes));
+        }
+        for text in
+            ["", "zw000001", "000000000000000", "00000000000000000", "000000000000000u", "0000000000000é0"]
+        {
+            assert_eq!(from_base32::<10>(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //!        the job is refused if it can't be. After a failed commit nothing is answered but 503, and the process ends.
 
 use super::authn::{Caller, live};
+use super::build::Unmade;
 use super::change::{Change, Reply, RequestFacts};
 use super::clock::Clock;
+use super::delta::Touch;
 use super::lockout::{self, Keepers};
-use super::memory::{Memory, OrgState, Unmade};
+use super::memory::{Memory, OrgState};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::quotas::{self, Counts, Made};
@@ -116,7 +118,7 @@ struct Work {
 /// What one job of a batch came to.
 struct Ended {
     answer: Answer,
-    after: Vec<Object>,
+    touched: Vec<Touch>,
     /// The organization with it.
     next: Option<OrgState>,
     /// The number of its last record.
@@ -161,7 +163,7 @@ impl Work {
             self.tx.mark()?;
             let end = self.one(job);
             self.tx.settle(end.answer.is_ok())?;
-            touched.extend(end.after.iter().map(|o| o.org.clone()));
+            touched.extend(end.touched.iter().map(|t| t.after.org.clone()));
             ended.push((reply, end));
         }
         self.waiting = later;
@@ -183,37 +185,45 @@ impl Work {
     /// Brings memory to what is durable.
     fn publish(&mut self, ended: &mut [(oneshot::Sender<Answer>, Ended)]) {
         for (_, end) in ended {
-            let keys = end.after.iter().filter(|o| o.kind == Kind::Credential);
+            let keys = end.touched.iter().map(|t| &t.after).filter(|o| o.kind == Kind::Credential);
             keys.for_each(|key| self.memory.set_key(key));
             if let Some(next) = end.next.take() {
                 self.memory.swap(next);
             }
-            if let Some(first) = end.after.first() {
-                self.memory.tally.reach(&first.org, end.head, &end.after);
+            let mut after = end.touched.iter().map(|t| &t.after);
+            if let Some(first) = end.touched.first() {
+                let root = after.find(|o| o.kind == Kind::Organization);
+                self.memory.tally.reach(&first.after.org, end.head, root);
             }
         }
     }
 
     fn one(&mut self, job: Job) -> Ended {
-        let done = self.attempt(job).and_then(|(reply, after, head)| {
-            let next = self.next(&after)?;
-            Ok(Ended { answer: Ok(reply), after, next, head })
+        let done = self.attempt(job).and_then(|(reply, touched, head)| {
+            let next = self.next(&touched)?;
+            Ok(Ended { answer: Ok(reply), touched, next, head })
         });
-        done.unwrap_or_else(|problem| Ended { answer: Err(problem), after: Vec::new(), next: None, head: 0 })
+        done.unwrap_or_else(|problem| Ended {
+            answer: Err(problem),
+            touched: Vec::new(),
+            next: None,
+            head: 0,
+        })
     }
 
     /// The organization as a change leaves it; refused if it can't be made, or takes the meaning from something.
-    fn next(&mut self, after: &[Object]) -> Result<Option<OrgState>, Problem> {
-        let Some(first) = after.iter().find(|o| o.kind.is_directory()) else { return Ok(None) };
-        let before = self.memory.org(&first.org);
-        let next = match self.memory.next(self.tx.as_mut(), &first.org, self.clock.now()) {
+    fn next(&mut self, touched: &[Touch]) -> Result<Option<OrgState>, Problem> {
+        let Some(first) = touched.iter().find(|t| t.after.kind.is_directory()) else { return Ok(None) };
+        let org = &first.after.org;
+        let before = self.memory.org(org);
+        let next = match self.memory.next(self.tx.as_mut(), org, touched, self.clock.now()) {
             Ok(next) => next,
             Err(Unmade::Unread(error)) => return Err(error.into()),
             Err(Unmade::Contradiction(why)) => return Err(Problem::unfit(why)),
         };
         let had = |uid: &str| before.iter().any(|b| b.meaningless.iter().any(|m| m.uid == uid));
-        let mut all = next.iter().flat_map(|n| &n.meaningless);
-        match all.find(|m| !had(&m.uid) || after.iter().any(|o| o.uid == m.uid)) {
+        let mut all = next.iter().flat_map(|n| n.meaningless.iter());
+        match all.find(|m| !had(&m.uid) || touched.iter().any(|t| t.after.uid == m.uid)) {
             Some(lost) if lost.field.is_empty() => {
                 let what = format!("{} \"{}\": {}", lost.kind.wire(), lost.name, lost.why);
                 Err(Problem::unfit(what))
@@ -225,7 +235,7 @@ impl Work {
                     let on_place =
                         |o: &&Object| o.kind == Kind::Attachment && o.deleted.is_none() && o.scope != next.id;
                     let placed = |o: &&Object| o.reference("to").is_some_and(|(_, path)| path == o.scope);
-                    for attachment in after.iter().filter(on_place).filter(placed) {
+                    for attachment in touched.iter().map(|t| &t.after).filter(on_place).filter(placed) {
                         lockout::attached(next, &attachment.scope, self.clock.now())?;
                     }
                 }
@@ -241,7 +251,7 @@ impl Work {
         Keepers::change(before, next, who, now)
     }
 
-    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Object>, i64), Problem> {
+    fn attempt(&mut self, job: Job) -> Result<(Reply, Vec<Touch>, i64), Problem> {
         let drifted =
             || Problem::unavailable("the clock has jumped: nothing is changed until policyd is restarted");
         let at = self.clock.certain().ok_or_else(drifted)?;
@@ -272,9 +282,11 @@ impl Work {
             org,
             state,
             caller,
+            host: false,
             at,
             seq,
             after: Vec::new(),
+            before: HashMap::new(),
             rules: Vec::new(),
             denied: None,
         };
@@ -290,11 +302,13 @@ impl Work {
                 fields.entry("revision").or_insert(last.into());
             }
         }
-        let after = std::mem::take(&mut change.after);
+        let (after, mut before) = (std::mem::take(&mut change.after), std::mem::take(&mut change.before));
         if !after.is_empty() {
             let made = Made { org: &org, action: &request.action, at, after: &after, bytes };
             self.counts.hold(self.tx.as_mut(), &self.memory.tally, &made)?;
         }
+        let touched =
+            after.into_iter().map(|after| Touch { before: before.remove(&after.uid), after }).collect();
         if let Some(repeat) = job.repeat {
             let mut body = reply.body.clone();
             if let (Some((_, _)), Some(fields)) = (&reply.secret, body.as_object_mut()) {
@@ -306,7 +320,7 @@ impl Work {
         if let (Some((field, secret)), Some(fields)) = (&reply.secret, reply.body.as_object_mut()) {
             fields.insert((*field).to_owned(), secret.reveal().into());
         }
-        Ok((reply, after, last))
+        Ok((reply, touched, last))
     }
 
     fn note_uses(&mut self) {

@@ -12,6 +12,7 @@
 //! | `detours.rs` | ways around the edges: what is deleted, made again, minted, named or said of oneself |
 //! | `interface.rs` | what the interface promises: conditions, repeats, cursors, the OpenAPI document |
 //! | `durable.rs` | killed under load, again and again: what was acknowledged is there |
+//! | `import.rs` | `policyd import`: what comes in, what is refused, what a stopped one leaves |
 //! | `faults.rs` | disks that are full, read-only or broken, flipped bytes, a clock that jumps |
 //! | `host.rs` | what whoever has the host can do, and what is seen of it |
 //! | `kept.rs` | retention of decisions, the reserve on the disk |
@@ -33,6 +34,7 @@ mod faults;
 mod found_a;
 mod found_b;
 mod host;
+mod import;
 mod interface;
 mod kept;
 mod law;

@@ -216,6 +216,8 @@ impl World {
             .args(["serve", "--listen", &self.address, "--log-level", "debug", "--data"])
             .arg(self.folder.join("store"))
             .args(&self.extra)
+            // Each change is held against the organization made anew.
+            .env("POLICYD_TEST_CHANGES", "1")
             .envs(self.environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(log)

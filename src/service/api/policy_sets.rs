@@ -8,11 +8,11 @@
 
 use super::reading::View;
 use super::{Input, Op, op, set};
-use crate::service::build::{Living, Meaningless};
+use crate::service::build::{Meaningless, Rows, Unmade};
 use crate::service::change::{Change, Reply};
 use crate::service::fields::{Field, Ty, may, must};
 use crate::service::guard::{self, On};
-use crate::service::memory::{OrgState, files_of, living};
+use crate::service::memory::{OrgState, files_of};
 use crate::service::object::{Fields, Kind};
 use crate::service::prelude;
 use crate::service::problem::Problem;
@@ -20,6 +20,7 @@ use crate::service::store::Read;
 use crate::{Diagnostic, PolicySet, Reporter, Severity, Sources, TextFile};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 const FILES: Field = must("files", Ty::Files, "the files, each with `name` and `text`");
 
@@ -109,9 +110,7 @@ fn activate(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut root = super::place(change, None)?;
     let permit = change.permit("activate", On::Scope("organization", &root.name))?;
     let state = change.org()?;
-    let org = change.org.clone();
-    let all = living(change.tx, &org)?;
-    let prepared = prepare(change.tx, &state, &all, &version.uid, change.at)?;
+    let prepared = prepare(change.tx, &state, &version.uid, change.at)?;
     root.refs.retain(|(label, _)| label != "active");
     root.refs.push(("active".into(), version.uid.clone()));
     root.body.insert("policy_set".into(), version.uid.as_str().into());
@@ -127,13 +126,7 @@ struct Prepared {
 }
 
 /// Everything that activation asks of a version.
-fn prepare(
-    read: &mut (impl Read + ?Sized),
-    state: &OrgState,
-    all: &Living,
-    version: &str,
-    now: i64,
-) -> Result<Prepared, Problem> {
+fn prepare(read: &mut dyn Read, state: &OrgState, version: &str, now: i64) -> Result<Prepared, Problem> {
     let stored = read.object(&state.uid, version)?.ok_or_else(Problem::absent)?;
     let files = files_of(&stored);
     let uncompiled = || Problem::conflict("it doesn't compile with this version of policyd: upload it again");
@@ -142,8 +135,7 @@ fn prepare(
     if failed > 0 {
         return Err(refused("its tests fail", format!("{failed} tests fail"), "tests", outcomes));
     }
-    let next =
-        OrgState::make(all, Arc::clone(&set), Some(version.to_owned()), 0, now).map_err(Problem::conflict)?;
+    let next = under(read, state, Arc::clone(&set), version, now)?;
     let names = set.check_names(&next.own.directory);
     let (unknown, warnings): (Vec<_>, Vec<_>) = names.iter().partition(|d| d.severity() == Severity::Error);
     if !unknown.is_empty() {
@@ -167,6 +159,22 @@ fn prepare(
     Ok(Prepared { warnings: warnings.iter().map(|d| shown(set.sources(), d)).collect() })
 }
 
+/// The organization as it would be under a version.
+fn under(
+    read: &mut dyn Read,
+    state: &OrgState,
+    set: Arc<PolicySet>,
+    version: &str,
+    now: i64,
+) -> Result<OrgState, Problem> {
+    let mut rows = Rows { read, org: &state.uid, seen: &AtomicU64::new(0) };
+    let made = OrgState::make(&mut rows, &state.id, set, Some(version.to_owned()), now);
+    made.map_err(|unmade| match unmade {
+        Unmade::Unread(error) => error.into(),
+        Unmade::Contradiction(why) => Problem::conflict(why),
+    })
+}
+
 fn tested(set: &PolicySet) -> (Vec<Value>, usize) {
     let outcomes = set.test(None).unwrap_or_default();
     let failed = outcomes.iter().filter(|o| !o.failures.is_empty()).count();
@@ -182,7 +190,7 @@ fn grant(m: &Meaningless) -> Value {
 }
 
 /// What means something now and wouldn't under the next set.
-fn lost(read: &mut (impl Read + ?Sized), now: &OrgState, next: &OrgState) -> Result<Vec<Value>, Problem> {
+fn lost(read: &mut dyn Read, now: &OrgState, next: &OrgState) -> Result<Vec<Value>, Problem> {
     let before = |uid: &str| now.meaningless.iter().any(|m| m.uid == uid);
     let mut lost: Vec<Value> = next.meaningless.iter().filter(|m| !before(&m.uid)).map(grant).collect();
     let mut keys = Vec::new();
@@ -206,7 +214,7 @@ fn lost(read: &mut (impl Read + ?Sized), now: &OrgState, next: &OrgState) -> Res
 
 fn somebody_could_undo(next: &OrgState, now: i64) -> bool {
     let on = On::Scope("organization", &next.id);
-    next.accounts.values().any(|account| guard::could(next, account, "activate", on, now))
+    next.acting_accounts().any(|account| guard::could(next, &account, "activate", on, now))
 }
 
 /// Runs the tests of a version.
@@ -223,12 +231,11 @@ pub fn diff(view: &mut View<'_>, id: &str) -> Result<Reply, Problem> {
     let stored = super::get(view, Kind::PolicySet, id)?;
     let set = prelude::compiled(&files_of(&stored), view.now);
     let set = set.ok_or_else(|| Problem::conflict("it doesn't compile with this version of policyd"))?;
-    let all = living(view.read, &view.org.uid)?;
-    let next = OrgState::make(&all, set, Some(stored.uid.clone()), 0, view.now).map_err(Problem::conflict)?;
+    let next = under(view.read, view.org, set, &stored.uid, view.now)?;
     let after = |uid: &str| next.meaningless.iter().any(|m| m.uid == uid);
     let gained: Vec<Value> = view.org.meaningless.iter().filter(|m| !after(&m.uid)).map(grant).collect();
     let lost = lost(view.read, view.org, &next)?;
-    let stops = prepare(view.read, view.org, &all, &stored.uid, view.now).err();
+    let stops = prepare(view.read, view.org, &stored.uid, view.now).err();
     Ok(Reply::ok(json!({
         "gained": gained, "lost": lost, "would_activate": stops.is_none(),
         "why_not": stops.map(|p| p.title),

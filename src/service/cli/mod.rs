@@ -7,6 +7,7 @@
 mod client;
 mod commands;
 mod host;
+mod import;
 mod limits;
 mod offline;
 mod policies;
@@ -100,6 +101,7 @@ fn command() -> Command {
         .subcommand(serve::serve_command())
         .subcommand(host::recover_command())
         .subcommand(host::restore_command())
+        .subcommand(import::command())
         .subcommand(client::authorize_command())
         .subcommand(policies::command())
         .subcommand(offline::command())
@@ -130,6 +132,7 @@ fn run(matches: &ArgMatches) -> Done {
         "serve" => serve::serve(found),
         "recover" => host::recover(found),
         "restore" => host::restore(found),
+        "import" => import::run(found),
         "authorize" => client::authorize(found),
         "policy" => policies::run(found),
         "audit" => offline::run(found),

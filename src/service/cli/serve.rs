@@ -16,6 +16,7 @@ use clap::{Arg, ArgMatches, Command};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -180,16 +181,18 @@ pub fn serve(found: &ArgMatches) -> Done {
 
 async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &Limits) -> Done {
     let bound = |e: std::io::Error| Failure::usage(format!("can't listen on {address}: {e}"));
-    let listener = TcpListener::bind(address).await.map_err(bound)?;
+    let listener = std::net::TcpListener::bind(address).map_err(bound)?;
+    listener.set_nonblocking(true).map_err(bound)?;
     let local = listener.local_addr().map_err(bound)?;
     if !places.database().exists() {
         let say = format!("not initialised: run `policyd init --data {}`", places.data.display());
         tracing::warn!(%local, say, "listening, not ready");
         eprintln!("policyd: {say}");
+        let listener = TcpListener::from_std(listener).map_err(bound)?;
         http::serve_uninitialised(listener, say, limits, stopped(None)).await;
         return Ok(0);
     }
-    let service = Arc::new(Service::open(places, settings).map_err(Failure::usage)?);
+    let (listener, service) = started(listener, places, settings, limits).await?;
     tracing::info!(%local, installation = service.installation, "ready");
     println!("policyd listens on http://{local}");
     chores::start(&service);
@@ -204,6 +207,51 @@ async fn run(places: &Places, address: SocketAddr, settings: Settings, limits: &
     }
     tracing::info!("stopped");
     Ok(0)
+}
+
+/// A start that takes no longer than this is waited for by whoever asks; after that they hear that it isn't ready.
+const QUICK_START: Duration = Duration::from_secs(2);
+/// How often it is told how far a start is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// The service, once it has read everything. Until then the listener answers that the process lives and isn't ready.
+async fn started(
+    listener: std::net::TcpListener,
+    places: &Places,
+    settings: Settings,
+    limits: &Limits,
+) -> Result<(TcpListener, Arc<Service>), Failure> {
+    let listening = |e: std::io::Error| Failure::usage(format!("can't listen: {e}"));
+    let seen = Arc::new(AtomicU64::new(0));
+    let (counted, at) = (Arc::clone(&seen), places.clone());
+    let mut opening =
+        tokio::task::spawn_blocking(move || Service::open(&at, settings, &counted).map_err(Failure::usage));
+    let joined = |done: Result<Result<Service, Failure>, tokio::task::JoinError>| {
+        done.map_err(|e| Failure::usage(format!("starting failed: {e}")))?.map(Arc::new)
+    };
+    if let Ok(done) = tokio::time::timeout(QUICK_START, &mut opening).await {
+        return Ok((TcpListener::from_std(listener).map_err(listening)?, joined(done)?));
+    }
+    let meanwhile = TcpListener::from_std(listener.try_clone().map_err(listening)?).map_err(listening)?;
+    let (ready, waits) = tokio::sync::oneshot::channel::<()>();
+    let say = "policyd is starting and reads what is stored; ask /readyz again".to_owned();
+    let until = async { drop(waits.await) };
+    let bounds = limits.clone();
+    let answering =
+        tokio::spawn(async move { http::serve_uninitialised(meanwhile, say, &bounds, until).await });
+    let began = std::time::Instant::now();
+    let done = loop {
+        match tokio::time::timeout(TELL_EVERY, &mut opening).await {
+            Ok(done) => break joined(done)?,
+            Err(_) => {
+                let (objects, seconds) = (seen.load(Ordering::Relaxed), began.elapsed().as_secs());
+                tracing::info!(objects, seconds, "starting: reading what is stored");
+            }
+        }
+    };
+    drop(ready);
+    let _ = tokio::time::timeout(TELL_EVERY, answering).await;
+    Ok((TcpListener::from_std(listener).map_err(listening)?, done))
 }
 
 /// Until somebody ends the process, or a write failed.

@@ -12,6 +12,7 @@ mod sqlite;
 pub use sqlite::Sqlite;
 
 use super::object::{Kind, Object};
+use super::secret::new_uid;
 use crate::audit::Hash32;
 use crate::audit::record::Entry;
 
@@ -72,6 +73,50 @@ pub struct Kept {
     pub body: String,
 }
 
+/// A stored object as its row has it, read where it stands: for passing over very many.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredRow<'a> {
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The path of the place where it stands.
+    pub scope: &'a str,
+    /// Its fields, as JSON.
+    pub body: &'a str,
+    /// The uids that its fields name, as JSON.
+    pub refs: &'a str,
+}
+
+/// The same, kept.
+#[derive(Clone, Debug)]
+pub struct RowCopy {
+    /// Its uid.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    scope: String,
+    body: String,
+    refs: String,
+}
+
+impl StoredRow<'_> {
+    /// A copy to be kept.
+    pub fn copy(&self) -> RowCopy {
+        let [uid, name, scope, body, refs] =
+            [self.uid, self.name, self.scope, self.body, self.refs].map(str::to_owned);
+        RowCopy { uid, name, scope, body, refs }
+    }
+}
+
+impl RowCopy {
+    /// As it was read.
+    pub fn borrow(&self) -> StoredRow<'_> {
+        let RowCopy { uid, name, scope, body, refs } = self;
+        StoredRow { uid, name, scope, body, refs }
+    }
+}
+
 /// What can be read.
 pub trait Read {
     /// What is wrong with the database itself, whatever it holds; none if it is sound.
@@ -92,6 +137,8 @@ pub trait Read {
     fn ever_referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>>;
     /// Calls `see` with every living object of these kinds.
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()>;
+    /// Calls `see` with the row of every living object of a kind.
+    fn rows(&mut self, org: &str, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()>;
     /// Calls `see` with every object of an organization, deleted ones too.
     fn every(&mut self, org: &str, see: &mut dyn FnMut(Object)) -> Stored<()>;
     /// Changes of an organization after this number.
@@ -130,8 +177,14 @@ pub trait Write: Read {
     fn settle(&mut self, keep: bool) -> Stored<()>;
     /// Sets a fact about the whole store.
     fn set_fact(&mut self, name: &str, value: &str) -> Stored<()>;
+    /// A uid that nobody has.
+    fn fresh(&mut self, kind: Kind) -> String {
+        new_uid(kind.prefix())
+    }
     /// Writes an object as it now is.
     fn put(&mut self, object: &Object) -> Stored<()>;
+    /// Writes an object that is new.
+    fn add(&mut self, object: &Object) -> Stored<()>;
     /// Appends to the log of an organization: the next number.
     fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64>;
     /// Keeps an answer; those older than `since` go.

@@ -9,6 +9,9 @@ use super::sqlite::failed;
 use rusqlite::Connection;
 
 /// Each entry makes the next version of the schema.
+///
+/// The second: uids begin with their kind, so the objects of a kind stand together under (org, uid); what has no name
+/// but its uid is not found by name; the edges of an object are known from its own references.
 const MIGRATIONS: &[&str] = &["
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
@@ -31,6 +34,21 @@ CREATE TABLE kept (
 ) WITHOUT ROWID;
 CREATE INDEX kept_at ON kept (at);
 CREATE TABLE uses (credential TEXT PRIMARY KEY, at INTEGER NOT NULL, ip TEXT NOT NULL) WITHOUT ROWID;
+", "
+ALTER TABLE objects RENAME TO objects_1;
+DROP INDEX living_names;
+DROP INDEX of_kind;
+DROP INDEX edges_from;
+CREATE TABLE objects (
+  org TEXT NOT NULL, uid TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, scope TEXT NOT NULL,
+  revision INTEGER NOT NULL, created INTEGER NOT NULL, deleted INTEGER, body TEXT NOT NULL, refs TEXT NOT NULL,
+  PRIMARY KEY (org, uid)
+) WITHOUT ROWID;
+INSERT INTO objects SELECT org, uid, kind, name, scope, revision, created, deleted, body, refs FROM objects_1
+  ORDER BY org, uid;
+DROP TABLE objects_1;
+CREATE UNIQUE INDEX uids ON objects (uid);
+CREATE UNIQUE INDEX living_names ON objects (org, kind, name) WHERE deleted IS NULL AND name <> uid;
 "];
 
 /// The newest schema that this program knows.

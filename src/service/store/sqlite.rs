@@ -4,7 +4,7 @@
 //! Out:   [`Sqlite`], a [`Store`].
 //! Law:   `synchronous=FULL` in write-ahead mode: what `commit` returned for is on the disk.
 
-use super::{ChangeRow, Kept, Read, Store, StoreError, Stored, Write, schema};
+use super::{ChangeRow, Kept, Read, Store, StoreError, Stored, StoredRow, Write, schema};
 use crate::audit::record::{Entry, Moment, Personal};
 use crate::audit::{Bytes, Hash32};
 use crate::service::object::{Kind, Object};
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Sqlite {
     path: PathBuf,
     synchronous: &'static str,
+    /// Nobody else has the file, and until it is filled it is worth nothing.
+    filling: bool,
 }
 
 pub(super) fn failed(error: rusqlite::Error) -> StoreError {
@@ -28,7 +30,7 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
 impl Sqlite {
     /// The file at this path; it need not be there yet.
     pub fn at(path: &Path) -> Sqlite {
-        Sqlite { path: path.to_owned(), synchronous: "FULL" }
+        Sqlite { path: path.to_owned(), synchronous: "FULL", filling: false }
     }
 
     /// Without waiting for the disk: only to show what a power cut then loses.
@@ -36,6 +38,41 @@ impl Sqlite {
     pub fn careless(mut self) -> Sqlite {
         self.synchronous = "OFF";
         self
+    }
+
+    /// A file that is filled by one program and put in use only when it is whole: nothing can be taken back while it is
+    /// filled, and nothing waits for the disk before [`Sqlite::replace_with`].
+    #[must_use]
+    pub fn filling(mut self) -> Sqlite {
+        self.synchronous = "OFF";
+        self.filling = true;
+        self
+    }
+
+    /// Writes a copy to a file that isn't there yet.
+    pub fn copy_to(&self, path: &Path) -> Stored<()> {
+        let db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let path =
+            path.to_str().ok_or_else(|| StoreError::Failed("the path is not UTF-8 text".to_owned()))?;
+        db.execute("VACUUM INTO ?1", [path]).map(|_| ()).map_err(failed)
+    }
+
+    /// Puts a filled file in the place of this one, in one step, once all of it is on the disk. Nobody may have this one open.
+    pub fn replace_with(&self, filled: &Path) -> Stored<()> {
+        let io = |e: std::io::Error| StoreError::Failed(format!("{}: {e}", filled.display()));
+        {
+            // What is in the log beside the old file goes into it, and the log away: the new file has none.
+            let db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            let mode: String =
+                db.pragma_update_and_check(None, "journal_mode", "DELETE", |r| r.get(0)).map_err(failed)?;
+            if mode != "delete" {
+                return Err(StoreError::Failed("the database is open elsewhere".to_owned()));
+            }
+        }
+        std::fs::File::open(filled).and_then(|file| file.sync_all()).map_err(io)?;
+        std::fs::rename(filled, &self.path).map_err(io)?;
+        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
     }
 
     fn open(&self, flags: OpenFlags) -> Stored<Connection> {
@@ -57,7 +94,13 @@ impl Store for Sqlite {
                 "{path} can't be written: the file or its disk is read-only"
             )));
         }
-        db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        if self.filling {
+            db.pragma_update(None, "journal_mode", "OFF").map_err(failed)?;
+            db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
+            db.pragma_update(None, "cache_size", -FILLING_CACHE_KIB).map_err(failed)?;
+        } else {
+            db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        }
         db.pragma_update(None, "cell_size_check", true).map_err(failed)?;
         schema::migrate(&mut db)?;
         Ok(Box::new(Db(db)))
@@ -70,9 +113,27 @@ impl Store for Sqlite {
     }
 }
 
+/// Pages kept while a file is filled, in KiB.
+const FILLING_CACHE_KIB: i64 = 256 * 1024;
+
 struct Db(Connection);
 
+/// Between which the uids of a kind lie.
+fn range(kind: Kind) -> (String, String) {
+    (format!("{}_", kind.prefix()), format!("{}`", kind.prefix()))
+}
+
 const OBJECT: &str = "org, kind, uid, name, scope, revision, created, deleted, body, refs";
+
+const INSERT: &str =
+    "INSERT INTO objects (org, kind, uid, name, scope, revision, created, deleted, body, refs)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+/// Fields and references as they are stored.
+fn written(object: &Object) -> (String, String) {
+    let body = serde_json::to_string(&object.body).expect("store: fields are JSON");
+    (body, serde_json::to_string(&object.refs).expect("store: references are JSON"))
+}
 
 fn damaged(column: usize, message: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, message.into())
@@ -116,9 +177,9 @@ impl Read for Db {
     }
 
     fn organizations(&mut self) -> Stored<Vec<String>> {
-        let sql = "SELECT org FROM objects WHERE kind = 'organization' AND deleted IS NULL ORDER BY org";
+        let sql = "SELECT org FROM objects WHERE uid > ?1 AND uid < ?2 AND deleted IS NULL ORDER BY uid";
         let mut query = self.0.prepare_cached(sql).map_err(failed)?;
-        let rows = query.query_map([], |r| r.get(0)).map_err(failed)?;
+        let rows = query.query_map(range(Kind::Organization), |r| r.get(0)).map_err(failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -129,7 +190,8 @@ impl Read for Db {
 
     fn named(&mut self, org: &str, kind: Kind, name: &str) -> Stored<Option<Object>> {
         let sql = format!(
-            "SELECT {OBJECT} FROM objects WHERE org = ?1 AND kind = ?2 AND name = ?3 AND deleted IS NULL"
+            "SELECT {OBJECT} FROM objects WHERE org = ?1 AND kind = ?2 AND name = ?3 AND deleted IS NULL
+               AND name <> uid"
         );
         Ok(self.objects(&sql, [org, kind.wire(), name])?.pop())
     }
@@ -137,9 +199,10 @@ impl Read for Db {
     fn list(&mut self, org: &str, kind: Kind, after: &str, limit: usize) -> Stored<Vec<Object>> {
         let sql = format!(
             "SELECT {OBJECT} FROM objects
-             WHERE org = ?1 AND kind = ?2 AND uid > ?3 AND deleted IS NULL ORDER BY uid LIMIT ?4"
+             WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL ORDER BY uid LIMIT ?4"
         );
-        self.objects(&sql, params![org, kind.wire(), after, limit as i64])
+        let (first, last) = range(kind);
+        self.objects(&sql, params![org, first.as_str().max(after), last, limit as i64])
     }
 
     fn referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>> {
@@ -161,14 +224,32 @@ impl Read for Db {
 
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()> {
         let sql = format!(
-            "SELECT {OBJECT} FROM objects WHERE org = ?1 AND kind = ?2 AND deleted IS NULL ORDER BY uid"
+            "SELECT {OBJECT} FROM objects WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL ORDER BY uid"
         );
         let mut query = self.0.prepare_cached(&sql).map_err(failed)?;
         for kind in kinds {
-            let rows = query.query_map([org, kind.wire()], object).map_err(failed)?;
+            let (first, last) = range(*kind);
+            let rows = query.query_map(params![org, first, last], object).map_err(failed)?;
             for row in rows {
                 see(row.map_err(failed)?);
             }
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, org: &str, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()> {
+        let sql = "SELECT uid, name, scope, body, refs FROM objects
+                   WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL ORDER BY uid";
+        let mut query = self.0.prepare_cached(sql).map_err(failed)?;
+        let (first, last) = range(kind);
+        let mut rows = query.query(params![org, first, last]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let text = |n: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(n)?.as_str()?) };
+            let read = || {
+                let [uid, name, scope, body, refs] = [text(0)?, text(1)?, text(2)?, text(3)?, text(4)?];
+                Ok(StoredRow { uid, name, scope, body, refs })
+            };
+            see(&read().map_err(failed)?);
         }
         Ok(())
     }
@@ -223,19 +304,24 @@ impl Read for Db {
     }
 
     fn count(&mut self, org: &str, kind: Kind) -> Stored<u64> {
-        let sql = "SELECT count(*) FROM objects WHERE org = ?1 AND kind = ?2 AND deleted IS NULL";
-        self.number(sql, [org, kind.wire()])
+        let sql = "SELECT count(*) FROM objects WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL";
+        let (first, last) = range(kind);
+        self.number(sql, params![org, first, last])
     }
 
     fn count_referring(&mut self, org: &str, kind: Kind, uid: &str) -> Stored<u64> {
-        let sql = "SELECT count(*) FROM edges JOIN objects ON objects.uid = edges.from_uid
-                   WHERE edges.org = ?1 AND edges.to_uid = ?2 AND objects.kind = ?3 AND objects.deleted IS NULL";
-        self.number(sql, [org, uid, kind.wire()])
+        let sql = "SELECT count(*) FROM edges JOIN objects ON objects.org = edges.org AND objects.uid = edges.from_uid
+                   WHERE edges.org = ?1 AND edges.to_uid = ?2 AND edges.from_uid > ?3 AND edges.from_uid < ?4
+                     AND objects.deleted IS NULL";
+        let (first, last) = range(kind);
+        self.number(sql, params![org, uid, first, last])
     }
 
     fn bytes(&mut self, org: &str, kind: Kind) -> Stored<u64> {
-        let sql = "SELECT coalesce(sum(octet_length(body)), 0) FROM objects WHERE org = ?1 AND kind = ?2";
-        self.number(sql, [org, kind.wire()])
+        let sql = "SELECT coalesce(sum(octet_length(body)), 0) FROM objects
+                   WHERE org = ?1 AND uid > ?2 AND uid < ?3";
+        let (first, last) = range(kind);
+        self.number(sql, params![org, first, last])
     }
 
     fn written_since(&mut self, org: &str, since: i64) -> Stored<u64> {
@@ -280,6 +366,16 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Notes whom an object names.
+    fn edges(&self, object: &Object) -> Stored<()> {
+        for (_, to) in &object.refs {
+            self.run("INSERT OR IGNORE INTO edges VALUES (?1, ?2, ?3)", [&object.org, to, &object.uid])?;
+        }
+        Ok(())
+    }
+}
+
 impl Write for Db {
     fn begin(&mut self) -> Stored<()> {
         self.run("BEGIN IMMEDIATE", [])
@@ -309,23 +405,40 @@ impl Write for Db {
     }
 
     fn put(&mut self, object: &Object) -> Stored<()> {
-        let owner: Option<String> = self
+        let sql = "SELECT org, refs FROM objects WHERE uid = ?1";
+        let before: Option<(String, String)> = self
             .0
-            .query_row("SELECT org FROM objects WHERE uid = ?1", [&object.uid], |r| r.get(0))
-            .optional()
+            .prepare_cached(sql)
+            .and_then(|mut q| q.query_row([&object.uid], |r| Ok((r.get(0)?, r.get(1)?))).optional())
             .map_err(failed)?;
-        if owner.is_some_and(|org| org != object.org) {
+        let Some((org, refs)) = before else { return self.add(object) };
+        if org != object.org {
             return Err(StoreError::Crossing);
         }
-        let body = serde_json::to_string(&object.body).expect("store: fields are JSON");
-        let refs = serde_json::to_string(&object.refs).expect("store: references are JSON");
-        let sql = format!(
-            "INSERT INTO objects ({OBJECT}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (uid) DO UPDATE SET name = ?4, scope = ?5, revision = ?6, deleted = ?8, body = ?9, refs = ?10"
-        );
         let o = object;
+        let (body, now) = written(object);
         self.run(
-            &sql,
+            "UPDATE objects SET name = ?3, scope = ?4, revision = ?5, deleted = ?6, body = ?7, refs = ?8
+             WHERE org = ?1 AND uid = ?2",
+            params![o.org, o.uid, o.name, o.scope, o.revision, o.deleted, body, now],
+        )?;
+        if refs != now {
+            let refs: Vec<(String, String)> =
+                serde_json::from_str(&refs).map_err(|e| failed(damaged(1, e.to_string())))?;
+            for (_, to) in &refs {
+                let sql = "DELETE FROM edges WHERE org = ?1 AND to_uid = ?2 AND from_uid = ?3";
+                self.run(sql, [&o.org, to, &o.uid])?;
+            }
+            self.edges(object)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, object: &Object) -> Stored<()> {
+        let o = object;
+        let (body, refs) = written(object);
+        self.run(
+            INSERT,
             params![
                 o.org,
                 o.kind.wire(),
@@ -339,11 +452,7 @@ impl Write for Db {
                 refs
             ],
         )?;
-        self.run("DELETE FROM edges WHERE from_uid = ?1", [&o.uid])?;
-        for (_, to) in &o.refs {
-            self.run("INSERT OR IGNORE INTO edges VALUES (?1, ?2, ?3)", [&o.org, to, &o.uid])?;
-        }
-        Ok(())
+        self.edges(object)
     }
 
     fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64> {
