@@ -18,7 +18,7 @@ use crate::value::{BoundaryId, Effect, RoleId};
 /// Decides a question.
 #[inline]
 pub(super) fn decide(resolved: &Resolved<'_>) -> Decision {
-    if resolved.asker.rare { in_full(resolved) } else { by_rules(&Asking::new(resolved, &resolved.asker)) }
+    if resolved.asker.rare { in_full(resolved) } else { by_rules(&Asking::new(resolved)) }
 }
 
 /// Decides a question on which nothing bears but the policies' rules and the account's home.
@@ -90,7 +90,7 @@ struct Deny {
 type Refusal = (Step, Option<Deny>);
 
 fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
-    match &resolved.key {
+    match &resolved.rest.key {
         Some(key) if deny.in_key => &key.policy.tree,
         _ => resolved.tree,
     }
@@ -99,8 +99,8 @@ fn tree_of<'a>(resolved: &Resolved<'a>, deny: Deny) -> &'a Tree {
 /// The asking account, then those it acts for, each in full; the place of the determining allow rule.
 #[inline(always)]
 fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> {
-    let allowed = Asked { asking: Asking::new(resolved, &resolved.asker), first: true, lifted }.decide()?;
-    if resolved.acts_for {
+    let allowed = Asked { asking: Asking::new(resolved), first: true, lifted }.decide()?;
+    if resolved.rest.acts_for {
         behind(resolved, lifted)?;
     }
     Ok(allowed)
@@ -109,11 +109,11 @@ fn chain(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<u32, Refusal> 
 /// Those it acts for.
 #[inline(never)]
 fn behind(resolved: &Resolved<'_>, lifted: Option<Deny>) -> Result<(), Refusal> {
-    if resolved.broken {
+    if resolved.rest.broken {
         return Err((Step::ActingFor, None));
     }
-    resolved.behind.iter().try_for_each(|asker| {
-        let one = Asked { asking: Asking::new(resolved, asker), first: false, lifted };
+    resolved.rest.behind.iter().try_for_each(|asker| {
+        let one = Asked { asking: Asking::behind(resolved, asker), first: false, lifted };
         one.decide().map(|_| ()).map_err(|(_, deny)| (Step::ActingFor, deny))
     })
 }
@@ -166,7 +166,7 @@ impl<'r, 'a> Asked<'r, 'a> {
     /// The key presented, when this account presents it.
     #[inline]
     fn credential(&self) -> Option<&'a Credential> {
-        self.asking.resolved.credential.filter(|_| self.first)
+        self.asking.resolved.rest.credential.filter(|_| self.first)
     }
 
     /// The home of the account and the scope of the key presented are the request's scope or above it.
@@ -182,7 +182,7 @@ impl<'r, 'a> Asked<'r, 'a> {
     /// from the root down, of the link by which it acts for the next.
     #[inline(never)]
     fn boundaries(&self) -> Result<(), Refusal> {
-        let (resolved, asker) = (self.asking.resolved, self.asking.asker);
+        let (resolved, asker) = (self.asking.resolved, self.asking.more());
         if let Some(credential) = self.credential() {
             self.all_allow(&credential.boundaries)?;
             if let Some(inside) = Asking::of_key(resolved) {
@@ -271,7 +271,7 @@ struct Bounded<'a> {
 impl<'r, 'a> Asking<'r, 'a> {
     /// The roles that the account holds for this request, now.
     pub(super) fn held(&self) -> &'r [Held<'a>] {
-        self.resolved.bindings(self.asker)
+        self.resolved.bindings(self.more())
     }
 
     /// The lowest allow rule of policies (`free`) and of roles bound without boundaries; and that of the others.

@@ -6,6 +6,7 @@
 
 mod asks;
 mod atom;
+mod chain;
 mod decide;
 mod diagram;
 mod door;
@@ -14,6 +15,7 @@ mod given;
 mod heads;
 mod heard;
 mod index;
+mod kept;
 mod link;
 mod lookup;
 mod lower;

@@ -6,6 +6,7 @@
 use super::atom::{Atom, Operand};
 use super::diagram::Sequenced;
 use super::index::{Index, Shape};
+use super::kept::Seats;
 use super::quick::Quick;
 use super::term::Slots;
 use crate::check::program::{Home, Vocabulary};
@@ -59,6 +60,9 @@ pub struct Tree {
     /// The entries as deciding meets them; follows from the others.
     #[serde(skip)]
     pub(super) quick: Vec<Quick>,
+    /// What of a question these ask for most; follows from them.
+    #[serde(skip)]
+    pub(super) seats: Seats,
     /// What each place is answered with, and one end more; follows from the others.
     #[serde(skip)]
     pub(super) ends: Vec<End>,
@@ -455,6 +459,7 @@ impl Tree {
         self.index.make(self.blocks(), self.pairs.kinds.len(), &self.shapes);
         self.slots = Slots::of(&self.vocabulary, &self.operands);
         self.quick = Quick::of(self, &self.slots);
+        self.seats = Seats::give(&mut self.quick);
         let end =
             |rule: &RuleId| End(rule.0 | if self.rules[rule.index()].ask.is_some() { End::ASKS } else { 0 });
         self.ends = self.order.iter().map(end).chain([End::NONE]).collect();

@@ -6,12 +6,14 @@
 //! Law:   [`Asking::quick`] says what walking through the entry says.
 
 use super::atom::{Atom, Comparison, Operand};
+use super::kept::{Kept, Print, SEATS};
 use super::node::{Entry, Node, OneTest, Ref, Step, Tree};
 use super::request::Asking;
 use super::term::{Plain, Slots, order};
 use crate::directory::Thing;
-use crate::value::{Cidr, Value};
+use crate::value::{Cidr, Entity, Value};
 use std::cmp::Ordering;
+use std::net::IpAddr;
 
 /// An entry: the lowest place of its rules, and its one test if that is a usual one.
 #[derive(Clone, Debug)]
@@ -23,8 +25,12 @@ pub(super) struct Quick {
     pub(super) holds: bool,
     /// Whether what it looks at must exist besides: an entity must be known.
     pub(super) exists: bool,
+    /// Where that stands with a question, if it does.
+    pub(super) seat: u8,
     /// What it looks at.
     pub(super) of: Plain,
+    /// The print of what it must be or have.
+    pub(super) print: Print,
     pub(super) test: Test,
 }
 
@@ -47,19 +53,58 @@ pub(super) enum Test {
     Entry,
 }
 
+/// One line of memory.
+const _: () = assert!(size_of::<Quick>() == 64);
+
+impl Test {
+    /// The print of what a value must be or have.
+    fn print(&self) -> Print {
+        match self {
+            Test::Order(Comparison::Equal, value)
+            | Test::Turned(Comparison::Equal, value)
+            | Test::Has(value) => Print::of(value),
+            _ => Print::NONE,
+        }
+    }
+
+    /// What it says of a value.
+    #[inline]
+    fn says(&self, value: &Value, account: &Entity) -> bool {
+        match (self, value) {
+            (Test::True, value) => *value == Value::Bool(true),
+            (Test::Order(comparison, literal), value) => {
+                order(value, literal).is_some_and(|order| comparison.holds(order))
+            }
+            (Test::Turned(comparison, literal), value) => {
+                order(literal, value).is_some_and(|order| comparison.holds(order))
+            }
+            (Test::Has(element), Value::Set(set)) => has(set, element),
+            (Test::In(network), Value::Ip(ip)) => network.contains(*ip),
+            (Test::Account, Value::Entity(entity)) => entity == account,
+            _ => false,
+        }
+    }
+}
+
 impl Quick {
     /// The entries of a tree, in their order.
     pub(super) fn of(tree: &Tree, slots: &Slots) -> Vec<Quick> {
         let quick = |entry: &Entry| {
-            let least = entry.least;
+            let (least, seat) = (entry.least, SEATS as u8);
             let usual = guarded(tree, entry).and_then(|(test, guard)| {
                 let (of, operand, ask) = usual(tree, slots, test)?;
                 // Of a guard for something else the entry says what to ask.
                 (guard.is_none_or(|guard| guard == operand)).then_some((test.holds, guard.is_some(), of, ask))
             });
             match usual {
-                Some((holds, exists, of, test)) => Quick { least, holds, exists, of, test },
-                None => Quick { least, holds: true, exists: false, of: Plain::No, test: Test::Entry },
+                Some((holds, exists, of, test)) => {
+                    let print = test.print();
+                    Quick { least, holds, exists, seat, of, print, test }
+                }
+                None => {
+                    let (of, print, test) = (Plain::No, Print::NONE, Test::Entry);
+                    Quick { least, holds: true, exists: false, seat, of, print, test }
+                }
             }
         };
         tree.entries.iter().map(quick).collect()
@@ -130,25 +175,41 @@ impl Asking<'_, '_> {
         if let Test::Entry = quick.test {
             return None;
         }
-        let value = self.plain(quick.of);
-        let says = value.is_some_and(|value| match (&quick.test, value) {
-            (Test::True, value) => *value == Value::Bool(true),
-            (Test::Order(comparison, literal), value) => {
-                order(value, literal).is_some_and(|order| comparison.holds(order))
+        let kept = self.kept.get(usize::from(quick.seat)).copied().unwrap_or_default();
+        let says = match (kept, &quick.test) {
+            (Kept::Absent, _) => return Some(!quick.holds && !quick.exists),
+            (Kept::Bool(v), Test::True) => v,
+            (Kept::Int(v), Test::Order(comparison, Value::Int(literal))) => comparison.holds(v.cmp(literal)),
+            (Kept::Int(v), Test::Turned(comparison, Value::Int(literal))) => {
+                comparison.holds(literal.cmp(&v))
             }
-            (Test::Turned(comparison, literal), value) => {
-                order(literal, value).is_some_and(|order| comparison.holds(order))
+            (Kept::Ip(ip), Test::In(network)) => network.contains(IpAddr::V4(ip)),
+            (Kept::Printed(print, value), test) => {
+                let other = if let Test::Account = test { self.asker.print } else { quick.print };
+                if print.may(other) {
+                    return Some(self.held_against(quick, Some(value)));
+                }
+                false
             }
-            (Test::Has(element), Value::Set(set)) => has(set, element),
-            (Test::In(network), Value::Ip(ip)) => network.contains(*ip),
-            (Test::Account, Value::Entity(entity)) => entity == self.asker.entity,
-            _ => false,
-        });
-        Some(says == quick.holds && (!quick.exists || value.is_some_and(|value| self.exists(value))))
+            (Kept::Value(value), _) => return Some(self.held_against(quick, Some(value))),
+            _ => return Some(self.held_against(quick, self.plain(quick.of))),
+        };
+        // What differs by its print is there; whether it is known, if it is an entity, has not been asked.
+        if quick.exists && says == quick.holds && matches!(kept, Kept::Printed(..)) {
+            return Some(self.held_against(quick, self.plain(quick.of)));
+        }
+        Some(says == quick.holds)
     }
 }
 
 impl<'a> Asking<'_, 'a> {
+    /// The same of the value itself.
+    #[inline(never)]
+    fn held_against(&self, quick: &Quick, value: Option<&'a Value>) -> bool {
+        let says = value.is_some_and(|value| quick.test.says(value, self.asker.entity));
+        says == quick.holds && (!quick.exists || value.is_some_and(|value| self.exists(value)))
+    }
+
     /// Whether a value that is there exists: what it names is known, if it names something.
     #[inline]
     fn exists(&self, value: &'a Value) -> bool {

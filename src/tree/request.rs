@@ -3,9 +3,10 @@
 //! Law: no allocation; an answer that is kept is the answer that asking again would give.
 
 use super::atom::Atom;
+use super::kept::{Kept, SEATS};
 use super::lookup::NONE;
 use super::node::{HeadList, Named, Node, Ref, Token, Tree};
-use super::resolved::{Asker, Resolved, Seen};
+use super::resolved::{Asker, AskerMore, Resolved, Seen};
 use super::term::{Read, Term, order};
 use crate::directory::{ScopeIx, Thing, World};
 use crate::value::{Entity, KindId, RoleId, Value};
@@ -32,6 +33,10 @@ pub(super) struct Asking<'r, 'a> {
     pub(super) resolved: &'r Resolved<'a>,
     /// The account decided for.
     pub(super) asker: &'r Asker<'a>,
+    /// The rest of it, if it is not the one that asks. That one's is fetched when it is needed.
+    behind: Option<&'r AskerMore<'a>>,
+    /// What stands in the tree's seats.
+    pub(super) kept: &'r [Kept<'a>; SEATS],
     /// Where and what.
     pub(super) seen: &'r Seen,
     scratch: OnceCell<Scratch<'a>>,
@@ -40,15 +45,29 @@ pub(super) struct Asking<'r, 'a> {
 impl<'r, 'a> Asking<'r, 'a> {
     /// The set's tree asked about an account.
     #[inline(always)]
-    pub(super) fn new(resolved: &'r Resolved<'a>, asker: &'r Asker<'a>) -> Self {
-        Asking { tree: resolved.tree, resolved, asker, seen: &resolved.seen, scratch: OnceCell::new() }
+    pub(super) fn new(resolved: &'r Resolved<'a>) -> Self {
+        let (asker, behind) = (&resolved.asker, None);
+        let (tree, seen, kept) = (resolved.tree, &resolved.seen, &asker.kept);
+        Asking { tree, resolved, asker, behind, kept, seen, scratch: OnceCell::new() }
+    }
+
+    /// The set's tree asked about an account behind the one that asks.
+    pub(super) fn behind(resolved: &'r Resolved<'a>, (asker, more): &'r (Asker<'a>, AskerMore<'a>)) -> Self {
+        Asking { asker, behind: Some(more), kept: &asker.kept, ..Asking::new(resolved) }
+    }
+
+    /// What few decisions look at of the account.
+    #[inline]
+    pub(super) fn more(&self) -> &'r AskerMore<'a> {
+        self.behind.unwrap_or(&self.resolved.rest.asker)
     }
 
     /// The tree of the key's own text asked about the account that presents it.
     pub(super) fn of_key(resolved: &'r Resolved<'a>) -> Option<Self> {
-        let key = resolved.key.as_deref()?;
-        let asker = &resolved.asker;
-        Some(Asking { tree: &key.policy.tree, seen: &key.seen, ..Asking::new(resolved, asker) })
+        let key = resolved.rest.key.as_ref()?;
+        // The seats are those of another tree.
+        let kept = &[Kept::Elsewhere; SEATS];
+        Some(Asking { tree: &key.policy.tree, seen: &key.seen, kept, ..Asking::new(resolved) })
     }
 
     /// Directory and request, with the set's vocabulary.
@@ -58,12 +77,12 @@ impl<'r, 'a> Asking<'r, 'a> {
 
     /// The account and its groups, in the tree's numbers.
     pub(super) fn whos(&self) -> &'r [u32] {
-        self.resolved.whos(self.tree, self.asker).0
+        self.resolved.whos(self.tree, self.more()).0
     }
 
     /// Bits of these and of its kind.
     pub(super) fn who_bits(&self) -> u64 {
-        self.resolved.whos(self.tree, self.asker).1
+        self.resolved.whos(self.tree, self.more()).1
     }
 
     /// The places.

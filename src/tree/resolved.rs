@@ -5,8 +5,10 @@
 //! Law:   resolving finds what is named, and the groups and roles held here and now; it weighs nothing: rules, ceilings and
 //!        chains are weighed by `decide`.
 
+use super::chain;
 use super::decide::decide;
 use super::index::token_bit;
+use super::kept::{Kept, Print, SEATS};
 use super::link::{Link, group_symbol, scope_symbol};
 use super::lookup::{ANY_PLACE, NODES_NEAR, NONE, Near, Node, place_bit};
 use super::node::{Named, Token, Tree};
@@ -15,11 +17,11 @@ use super::term::Values;
 use crate::check::program::Sort;
 use crate::decision::Decision;
 use crate::directory::{
-    Account, Binding, Directory, GroupIx, Link as ActingFor, LinkTarget, Place, ScopeIx, Thing, World,
+    Account, Binding, Directory, GroupIx, Link as ActingFor, Place, ScopeIx, Thing, World,
 };
-use crate::limits::{ANCESTRY_DEPTH_MAX, CHAIN_ACCOUNTS_MAX};
+use crate::limits::ANCESTRY_DEPTH_MAX;
 use crate::request::{Credential, KeyPolicy, Question};
-use crate::value::{BoundaryId, Entity, KindId, RoleId, Value};
+use crate::value::{BoundaryId, Entity, KindId, RoleId};
 use smallvec::SmallVec;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -27,7 +29,7 @@ use std::ops::Range;
 /// Places, and scopes of the path, that stand with the question.
 pub(super) const PLACES_NEAR: usize = 4;
 
-/// A part of [`Resolved::numbers`].
+/// A part of [`Rest::numbers`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part {
     start: u32,
@@ -82,14 +84,23 @@ pub(super) struct Asker<'a> {
     pub(super) unknown: bool,
     /// The policies' nodes of the index that concern it.
     pub(super) nodes: Near,
+    /// Values that tests ask for most: of it, of what is acted on, of the context.
+    pub(super) kept: [Kept<'a>; SEATS],
+    /// Its print.
+    pub(super) print: Print,
     /// The other nodes.
-    more: Part,
+    nodes_more: Part,
     /// Whether some boundary may bind it.
     pub(super) capped: bool,
     /// Whether it holds a role here and now.
     pub(super) bound: bool,
     /// Kind and id.
     pub(super) entity: &'a Entity,
+}
+
+/// What of an account of the chain few decisions look at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskerMore<'a> {
     /// Its attributes.
     pub(super) values: Values<'a>,
     /// Its boundaries.
@@ -99,7 +110,7 @@ pub(super) struct Asker<'a> {
     /// Itself and its groups now, as far as heads name them.
     whos: Part,
     /// Bits of these and of its kind.
-    pub(super) who_bits: u64,
+    who_bits: u64,
     /// What it holds here and now, itself, by its groups and its kind.
     bindings: Part,
 }
@@ -126,7 +137,7 @@ pub(super) struct Held<'a> {
 
 /// A question linked to a tree and a directory, ready to be decided any number of times.
 ///
-/// What every decision looks at stands first, in three lines of memory: of many questions that are decided one after the
+/// What every decision looks at stands first, in five lines of memory: of many questions that are decided one after the
 /// other, fetching them is a good part of the cost.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
@@ -137,10 +148,18 @@ pub struct Resolved<'a> {
     pub(super) path_near: [u32; PLACES_NEAR],
     /// Who asks.
     pub(super) asker: Asker<'a>,
+    pub(super) world: World<'a>,
+    /// What few decisions look at.
+    pub(super) rest: Box<Rest<'a>>,
+}
+
+/// What of a question few decisions look at.
+#[derive(Clone, Debug)]
+pub(super) struct Rest<'a> {
     /// What is acted on.
     pub(super) resource: Values<'a>,
-    /// The context by slot.
-    pub(super) context: &'a [Option<Value>],
+    /// Who asks.
+    pub(super) asker: AskerMore<'a>,
     far: Far,
     /// The scopes from the request's up to its root.
     path: Part,
@@ -152,18 +171,21 @@ pub struct Resolved<'a> {
     pub(super) broken: bool,
     /// The key presented.
     pub(super) credential: Option<&'a Credential>,
-    pub(super) world: World<'a>,
     bindings: Vec<Held<'a>>,
     /// Whom the asking account acts for, nearest first.
-    pub(super) behind: Vec<Asker<'a>>,
-    pub(super) key: Option<Box<Key<'a>>>,
+    pub(super) behind: Vec<(Asker<'a>, AskerMore<'a>)>,
+    pub(super) key: Option<Key<'a>>,
     /// All lists of numbers.
     numbers: Numbers,
 }
 
-/// The nodes of the account that asks fill the second and the third line.
-const _: () =
-    assert!(offset_of!(Resolved, asker) + offset_of!(Asker, nodes) == 64 && size_of::<Near>() == 128);
+/// The nodes of the account that asks fill the second and the third line, its values the fourth and the fifth.
+const _: () = {
+    let asker = offset_of!(Resolved, asker);
+    assert!(asker + offset_of!(Asker, nodes) == 64 && size_of::<Near>() == 128);
+    assert!(asker + offset_of!(Asker, kept) == 192 && asker + offset_of!(Asker, print) < 320);
+    assert!(size_of::<Resolved>() == 384);
+};
 
 impl<'a> Resolved<'a> {
     /// Looks up what a question names. `link` must have been made for this tree and directory.
@@ -175,25 +197,26 @@ impl<'a> Resolved<'a> {
     ) -> Resolved<'a> {
         let world = World { vocabulary: &tree.vocabulary, directory, question };
         let (numbers, groups) = (Numbers::new(), Numbers::new());
-        let mut door = Door { tree, world, link, capped: false, numbers, groups, bindings: Vec::new() };
         let subject = Subject::of(&world);
+        let resource =
+            Values::new(question.resource.kind, subject.own.is_none(), subject.stored, subject.given);
+        let bindings = Vec::new();
+        let mut door = Door { tree, world, link, resource, capped: false, numbers, groups, bindings };
         let (seen, far) = door.seen(tree, &subject);
         let (path, ceilings) = door.path();
         // The key presented binds the asking account alone, but those behind it may as well be asked.
         door.capped = !ceilings.range().is_empty() || question.credential.is_some();
         let account = &question.account;
-        let (mut next, mut broken) = door.next(account, &[], account);
-        let mut asker = door.asker(account, next.map(|(link, _)| link));
-        let mut behind: Vec<Asker<'a>> = Vec::new();
+        let (mut next, mut broken) = chain::next(&world, account, &[], account);
+        let (mut asker, more) = door.asker(account, next.map(|(link, _)| link));
+        let mut behind = Vec::new();
         while let Some((_, current)) = next {
-            (next, broken) = door.next(account, &behind, current);
+            (next, broken) = chain::next(&world, account, &behind, current);
             behind.push(door.asker(current, next.map(|(link, _)| link)));
         }
         let credential = question.credential.as_ref();
         let key = credential.and_then(|c| c.policy.as_deref());
-        let key = key.map(|policy| Box::new(door.key(policy, &subject, account)));
-        let kind = question.resource.kind;
-        let resource = Values::new(kind, subject.own.is_none(), subject.stored, subject.given);
+        let key = key.map(|policy| door.key(policy, &subject, account));
         let Door { numbers, bindings, .. } = door;
         let acts_for = broken || !behind.is_empty();
         asker.rare |= acts_for || credential.is_some();
@@ -202,19 +225,21 @@ impl<'a> Resolved<'a> {
             seen,
             path_near: near(&numbers[path.range()]),
             asker,
-            resource,
-            context: &question.context,
-            far,
-            path,
-            ceilings,
-            acts_for,
-            broken,
-            credential,
             world,
-            bindings,
-            behind,
-            key,
-            numbers,
+            rest: Box::new(Rest {
+                resource,
+                asker: more,
+                far,
+                path,
+                ceilings,
+                acts_for,
+                broken,
+                credential,
+                bindings,
+                behind,
+                key,
+                numbers,
+            }),
         }
     }
 
@@ -225,48 +250,48 @@ impl<'a> Resolved<'a> {
 
     #[inline]
     pub(super) fn path(&self) -> &[u32] {
-        &self.numbers[self.path.range()]
+        &self.rest.numbers[self.rest.path.range()]
     }
 
     #[inline]
     pub(super) fn ceilings(&self) -> &[u32] {
-        &self.numbers[self.ceilings.range()]
+        &self.rest.numbers[self.rest.ceilings.range()]
     }
 
     /// The numbers of an account's nodes beyond those that stand with it.
     pub(super) fn more_nodes(&self, asker: &Asker<'a>) -> &[u32] {
-        &self.numbers[asker.more.range()]
+        &self.rest.numbers[asker.nodes_more.range()]
     }
 
     #[inline]
-    pub(super) fn bindings(&self, asker: &Asker<'a>) -> &[Held<'a>] {
-        &self.bindings[asker.bindings.range()]
+    pub(super) fn bindings(&self, asker: &AskerMore<'a>) -> &[Held<'a>] {
+        &self.rest.bindings[asker.bindings.range()]
     }
 
     /// An account and its groups as a tree knows them, with the bits of these and of its kind.
-    pub(super) fn whos(&self, tree: &Tree, asker: &Asker<'a>) -> (&[u32], u64) {
-        let (whos, bits) = match self.key.as_deref() {
+    pub(super) fn whos(&self, tree: &Tree, asker: &AskerMore<'a>) -> (&[u32], u64) {
+        let (whos, bits) = match &self.rest.key {
             Some(key) if std::ptr::eq(tree, &key.policy.tree) => (key.whos, key.who_bits),
             _ => (asker.whos, asker.who_bits),
         };
-        (&self.numbers[whos.range()], bits)
+        (&self.rest.numbers[whos.range()], bits)
     }
 
     fn far(&self, tree: &Tree) -> &Far {
-        match self.key.as_deref() {
+        match &self.rest.key {
             Some(key) if std::ptr::eq(tree, &key.policy.tree) => &key.far,
-            _ => &self.far,
+            _ => &self.rest.far,
         }
     }
 
     /// The scopes of the path that the heads of a tree name.
     pub(super) fn places(&self, tree: &Tree) -> &[u32] {
-        &self.numbers[self.far(tree).places.range()]
+        &self.rest.numbers[self.far(tree).places.range()]
     }
 
     /// What is acted on and what it sits in, as far as the heads of a tree name it.
     pub(super) fn things(&self, tree: &Tree) -> &[u32] {
-        &self.numbers[self.far(tree).things.range()]
+        &self.rest.numbers[self.far(tree).things.range()]
     }
 }
 
@@ -282,6 +307,8 @@ struct Door<'a, 'l> {
     tree: &'a Tree,
     world: World<'a>,
     link: Option<&'l Link>,
+    /// What is acted on.
+    resource: Values<'a>,
     /// Whether the place or the key presented has boundaries.
     capped: bool,
     numbers: Numbers,
@@ -365,58 +392,12 @@ impl<'a, 'l> Door<'a, 'l> {
         (path, Part { start: path.end, end: self.at() })
     }
 
-    /// Whom an account acts for, by which link; and whether there should be somebody and isn't.
-    fn next(
-        &self,
-        first: &Entity,
-        behind: &[Asker<'a>],
-        current: &Entity,
-    ) -> (Option<(&'a ActingFor, &'a Entity)>, bool) {
-        let kind = self.world.vocabulary.kinds.get(current.kind.index());
-        if kind.is_none_or(|kind| kind.acting_for.is_empty()) {
-            return (None, false);
-        }
-        // How many stand before the current one.
-        let at = if std::ptr::eq(first, current) { 0 } else { behind.len() + 1 };
-        let new = |next: &Entity| {
-            next != first && next != current && behind.iter().all(|asker| asker.entity != next)
-        };
-        let next = self.linked(current, at);
-        let next = next.filter(|(_, next)| at + 1 < CHAIN_ACCOUNTS_MAX && new(next));
-        (next, next.is_none())
-    }
-
-    /// The one that the request names, else the only one it could be.
-    fn linked(&self, current: &Entity, at: usize) -> Option<(&'a ActingFor, &'a Entity)> {
-        let World { vocabulary, directory, question } = self.world;
-        let kinds = &vocabulary.kinds.get(current.kind.index())?.acting_for;
-        let account = directory.accounts.get(directory.account(current)?.index())?;
-        let now = self.world.now();
-        let mut live = account.links().iter().filter(|link| now < link.until);
-        if let Some(named) = question.acting_for.get(at) {
-            let fits = |link: &&ActingFor| match link.target {
-                LinkTarget::Account(ix) => {
-                    directory.accounts.get(ix.index()).is_some_and(|a| a.entity == *named)
-                }
-                LinkTarget::Group(ix) => {
-                    let group = directory.groups.get(ix.index());
-                    group.is_some_and(|group| self.world.is_member(named, &group.id))
-                }
-            };
-            return live.find(fits).filter(|_| kinds.contains(&named.kind)).map(|link| (link, named));
-        }
-        let link = live.next()?;
-        let LinkTarget::Account(target) = link.target else { return None };
-        let target = &directory.accounts.get(target.index())?.entity;
-        (live.next().is_none() && kinds.contains(&target.kind)).then_some((link, target))
-    }
-
-    fn asker(&mut self, entity: &'a Entity, link: Option<&'a ActingFor>) -> Asker<'a> {
+    fn asker(&mut self, entity: &'a Entity, link: Option<&'a ActingFor>) -> (Asker<'a>, AskerMore<'a>) {
         let vocabulary = self.world.vocabulary;
         let held = self.held(entity);
         self.find_groups(held);
         let (whos, who_bits) = self.whos(self.tree, entity);
-        let (nodes, more) = self.who_nodes(whos, entity.kind);
+        let (nodes, nodes_more) = self.who_nodes(whos, entity.kind);
         let bindings = self.bindings_of(held, entity.kind);
         let supplied = || {
             let kind = vocabulary.kinds.get(entity.kind.index());
@@ -428,24 +409,24 @@ impl<'a, 'l> Door<'a, 'l> {
             self.capped || !boundaries.is_empty() || link.is_some_and(|link| !link.boundaries.is_empty());
         let unknown = held.is_none() && !supplied();
         let bound = !bindings.range().is_empty();
-        Asker {
+        let values = Values::new(entity.kind, false, stored, self.world.overlay(Thing::Entity(entity)));
+        let context = &self.world.question.context;
+        let value = |of| self.tree.slots.value(of, &values, &self.resource, context);
+        let asker = Asker {
             home: held.and_then(|held| held.home).map_or(NONE, |home| home.0),
             held: held.is_some(),
             rare: unknown || capped || bound,
-            many: !more.range().is_empty(),
+            many: !nodes_more.range().is_empty(),
             unknown,
             nodes,
-            more,
+            kept: self.tree.seats.filled(value),
+            print: Print::of_entity(entity),
+            nodes_more,
             capped,
             bound,
             entity,
-            values: Values::new(entity.kind, false, stored, self.world.overlay(Thing::Entity(entity))),
-            boundaries,
-            link,
-            whos,
-            who_bits,
-            bindings,
-        }
+        };
+        (asker, AskerMore { values, boundaries, link, whos, who_bits, bindings })
     }
 
     /// What the directory holds of an account.

@@ -49,7 +49,7 @@ pub(super) struct Slots {
 }
 
 /// An operand whose value stands somewhere as a [`Value`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Plain {
     /// An attribute of what is acted on.
     Resource(NameId),
@@ -92,6 +92,27 @@ impl Slots {
     /// How an operand is read.
     pub(super) fn plain(&self, operand: u32) -> Plain {
         self.plain[operand as usize]
+    }
+
+    /// The value of an attribute or an entry of the context.
+    #[inline]
+    pub(super) fn value<'a>(
+        &self,
+        plain: Plain,
+        account: &Values<'a>,
+        resource: &Values<'a>,
+        context: &'a [Option<Value>],
+    ) -> Option<&'a Value> {
+        let of = |values: &Values<'a>, name| {
+            let (slot, provenance) = self.find(values.kind, name)?;
+            values.value(slot, provenance)
+        };
+        match plain {
+            Plain::Resource(name) => of(resource, name),
+            Plain::Account(name) => of(account, name),
+            Plain::Context(slot) => context.get(usize::from(slot)).and_then(Option::as_ref),
+            Plain::Literal | Plain::No => None,
+        }
     }
 
     #[inline]
@@ -279,8 +300,8 @@ impl<'a> Asking<'_, 'a> {
             }
             Operand::Variable(depth) => self.variable(*depth),
             Operand::Attribute(of, name) => match self.tree.slots.plain[operand as usize] {
-                Plain::Resource(name) => self.own(&self.resolved.resource, name),
-                Plain::Account(name) => self.own(&self.asker.values, name),
+                Plain::Resource(name) => self.own(&self.resolved.rest.resource, name),
+                Plain::Account(name) => self.own(&self.more().values, name),
                 _ => self.attribute(self.term(*of)?, *name),
             },
             Operand::Parent(of, kind) => match self.term(*of)? {
@@ -338,16 +359,8 @@ impl<'a> Asking<'_, 'a> {
     /// The value of an attribute or an entry of the context.
     #[inline]
     pub(super) fn plain(&self, plain: Plain) -> Option<&'a Value> {
-        let of = |values: &Values<'a>, name| {
-            let (slot, provenance) = self.tree.slots.find(values.kind, name)?;
-            values.value(slot, provenance)
-        };
-        match plain {
-            Plain::Resource(name) => of(&self.resolved.resource, name),
-            Plain::Account(name) => of(&self.asker.values, name),
-            Plain::Context(slot) => self.resolved.context.get(usize::from(slot)).and_then(Option::as_ref),
-            Plain::Literal | Plain::No => None,
-        }
+        let (resource, context) = (&self.resolved.rest.resource, &self.world().question.context);
+        self.tree.slots.value(plain, &self.more().values, resource, context)
     }
 
     /// An attribute of what is acted on, or of the account.
