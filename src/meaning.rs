@@ -334,7 +334,7 @@ impl<'a> Case<'a> {
         let of_kind = directory.kind_bindings.iter().filter(|(kind, _)| *kind == self.account.kind);
         own.chain(of_groups)
             .chain(of_kind.map(|(kind, b)| (Via::Kind(*kind), b)))
-            .filter(|(_, binding)| self.world.now() < binding.until && self.place_covers(binding))
+            .filter(|(_, binding)| self.world.now() < binding.until() && self.place_covers(binding))
             .map(|(via, binding)| Held { role: binding.role, boundaries: binding.boundaries(), via })
             .chain(
                 self.suppose
@@ -373,9 +373,9 @@ impl<'a> Case<'a> {
 
     /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
     fn place_covers(self, binding: &Binding) -> bool {
-        match &binding.place {
+        match binding.place() {
             Place::Everywhere => true,
-            Place::Scope(scope) => self.path().contains(scope),
+            Place::Scope(scope) => self.path().contains(&scope),
             Place::Resource(entity) => self.world.is_within(self.resource(), entity),
         }
     }

@@ -357,7 +357,7 @@ impl<'v> Editor<'v> {
             });
         }
         for binding in group.bindings.iter() {
-            self.made.count_binding(&binding.place, Count::Down);
+            self.made.count_binding(binding.place(), Count::Down);
         }
         self.made.drop_group(ix);
         self.touched.groups.push(ix);
@@ -430,7 +430,7 @@ impl<'v> Editor<'v> {
             });
         }
         for binding in account.bindings.iter() {
-            self.made.count_binding(&binding.place, Count::Down);
+            self.made.count_binding(binding.place(), Count::Down);
         }
         self.made.drop_account(ix);
         Ok(())
@@ -578,7 +578,7 @@ impl<'v> Editor<'v> {
 
 /// How many bindings of something are held on itself: these go with it.
 fn on_itself(bindings: &[Binding], itself: &Entity) -> u32 {
-    bindings.iter().filter(|b| matches!(&b.place, Place::Resource(on) if **on == *itself)).count() as u32
+    bindings.iter().filter(|b| b.place() == Place::Resource(itself)).count() as u32
 }
 
 /// What is taken back must be there.

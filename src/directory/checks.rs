@@ -415,7 +415,7 @@ impl<'v> Checks<'v, '_> {
         })
     }
 
-    pub(super) fn place(&self, at: &At) -> Done<Place> {
+    pub(super) fn place<'e>(&self, at: &'e At) -> Done<Place<'e>> {
         match at {
             At::Scope(path) => self.scope_named("scope", path).map(Place::Scope),
             At::Everywhere if self.vocabulary.has_scopes() => {
@@ -437,7 +437,7 @@ impl<'v> Checks<'v, '_> {
                     let message = format!("no {} `{}`", declared.wire, entity.id);
                     return Err(DataError::new(DataErrorKind::Unknown, "resource", message));
                 }
-                Ok(Place::Resource(Box::new(entity.clone())))
+                Ok(Place::Resource(entity))
             }
         }
     }

@@ -134,10 +134,10 @@ impl Directory {
         }
     }
 
-    pub(super) fn count_binding(&mut self, place: &Place, count: Count) {
+    pub(super) fn count_binding(&mut self, place: Place<'_>, count: Count) {
         match place {
             Place::Everywhere => {}
-            Place::Scope(ix) => self.tally(Some(*ix), |tally| count.on(&mut tally.bindings)),
+            Place::Scope(ix) => self.tally(Some(ix), |tally| count.on(&mut tally.bindings)),
             Place::Resource(entity) if entity.kind == KindId::GROUP => {
                 let group = self.group(&entity.id).and_then(|ix| self.groups.get_mut(ix.index()));
                 if let Some(group) = group {
@@ -158,7 +158,7 @@ impl Directory {
     }
 
     pub(super) fn add_binding(&mut self, holder: HolderIx, binding: Binding) {
-        self.count_binding(&binding.place, Count::Up);
+        self.count_binding(binding.place(), Count::Up);
         match holder {
             HolderIx::Account(ix) => {
                 if let Some(account) = self.accounts.get_mut(ix.index()) {
@@ -187,7 +187,7 @@ impl Directory {
             }
         };
         if taken {
-            self.count_binding(&binding.place, Count::Down);
+            self.count_binding(binding.place(), Count::Down);
         }
         taken
     }

@@ -3,10 +3,10 @@
 //! In:    what [`super::Builder`] and [`super::Directory::apply`] have checked.
 //! Out:   plain records; lists that most records don't have take eight bytes when they are empty.
 //! Law:   a clone shares every list that a change doesn't touch. At most 200 bytes an account with its name and its
-//!        memberships, at most 60 a binding.
+//!        memberships, at most 40 a binding.
 
 use super::crowd::Crowd;
-use super::{AccountIx, GroupIx, ScopeIx, Until};
+use super::{AccountIx, FOREVER, GroupIx, ScopeIx, Until};
 use crate::value::{BoundaryId, Entity, RoleId, Value};
 use smol_str::SmolStr;
 use std::ops::Deref;
@@ -196,33 +196,66 @@ impl Account {
 pub struct Binding {
     /// The role.
     pub role: RoleId,
-    /// Where.
-    pub place: Place,
-    /// Its end.
-    pub until: Until,
-    boundaries: List<BoundaryId>,
+    /// Where it holds, unless that is a resource or everywhere.
+    scope: ScopeIx,
+    terms: Option<Box<Terms>>,
+}
+
+/// No scope.
+const NOWHERE: ScopeIx = ScopeIx(u32::MAX);
+
+/// What few bindings have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Terms {
+    resource: Option<Entity>,
+    boundaries: Box<[BoundaryId]>,
+    until: Until,
 }
 
 impl Binding {
-    pub(super) fn new(role: RoleId, place: Place, boundaries: Vec<BoundaryId>, until: Until) -> Self {
-        Binding { role, place, until, boundaries: boundaries.into() }
+    pub(super) fn new(role: RoleId, place: Place<'_>, boundaries: Vec<BoundaryId>, until: Until) -> Self {
+        let (scope, resource) = match place {
+            Place::Everywhere => (NOWHERE, None),
+            Place::Scope(scope) => (scope, None),
+            Place::Resource(entity) => (NOWHERE, Some(entity.clone())),
+        };
+        let plain = resource.is_none() && boundaries.is_empty() && until == FOREVER;
+        let terms = || Box::new(Terms { resource, boundaries: boundaries.into(), until });
+        Binding { role, scope, terms: (!plain).then(terms) }
+    }
+
+    /// Where.
+    #[inline]
+    pub fn place(&self) -> Place<'_> {
+        match &self.terms {
+            _ if self.scope != NOWHERE => Place::Scope(self.scope),
+            Some(terms) => terms.resource.as_ref().map_or(Place::Everywhere, Place::Resource),
+            None => Place::Everywhere,
+        }
+    }
+
+    /// Its end.
+    #[inline]
+    pub fn until(&self) -> Until {
+        self.terms.as_ref().map_or(FOREVER, |terms| terms.until)
     }
 
     /// Ceilings on what this binding allows.
+    #[inline]
     pub fn boundaries(&self) -> &[BoundaryId] {
-        &self.boundaries
+        self.terms.as_ref().map_or(&[], |terms| &terms.boundaries)
     }
 }
 
 /// Where a binding holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
     /// The one place of a vocabulary without scopes.
     Everywhere,
     /// A scope node and everything below it.
     Scope(ScopeIx),
     /// One resource and what sits in it.
-    Resource(Box<Entity>),
+    Resource(&'a Entity),
 }
 
 /// A right to act for somebody.
@@ -264,8 +297,8 @@ pub struct Resource {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FOREVER;
     use super::*;
+    use crate::value::KindId;
 
     #[test]
     fn records_stay_small() {
@@ -273,7 +306,7 @@ mod tests {
             ("Account", size_of::<Account>(), 88),
             ("Option<Account>", size_of::<Option<Account>>(), 88),
             ("Membership", size_of::<Membership>(), 12),
-            ("Binding", size_of::<Binding>(), 40),
+            ("Binding", size_of::<Binding>(), 16),
             ("Option<Value>", size_of::<Option<Value>>(), 32),
             ("Group", size_of::<Group>(), 152),
             ("Scope", size_of::<Scope>(), 104),
@@ -281,6 +314,22 @@ mod tests {
         ];
         let grown: Vec<_> = sizes.iter().filter(|(_, size, most)| size > most).collect();
         assert!(grown.is_empty(), "{grown:?}");
+    }
+
+    #[test]
+    fn a_binding_is_what_it_was_made_of() {
+        let on = Entity { kind: KindId(7), id: "plan".into() };
+        for place in [Place::Everywhere, Place::Scope(ScopeIx(0)), Place::Resource(&on)] {
+            for boundaries in [vec![], vec![BoundaryId(1), BoundaryId(0)]] {
+                for until in [FOREVER, 0, i64::MIN] {
+                    let binding = Binding::new(RoleId(3), place, boundaries.clone(), until);
+                    assert_eq!(
+                        (binding.role, binding.place(), binding.boundaries(), binding.until()),
+                        (RoleId(3), place, &boundaries[..], until)
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -293,7 +293,10 @@ mod tests {
             "kinds count"
         );
         assert_eq!(d.resources[2].scope, d.scope("acme/web"), "inherited from the parents");
-        assert_eq!(d.accounts[0].bindings[0].place, super::super::Place::Scope(d.scope("acme/web").unwrap()));
+        assert_eq!(
+            d.accounts[0].bindings[0].place(),
+            super::super::Place::Scope(d.scope("acme/web").unwrap())
+        );
     }
 
     #[test]

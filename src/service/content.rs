@@ -94,15 +94,15 @@ fn path(directory: &Directory, at: Option<ScopeIx>) -> String {
 }
 
 fn binding(directory: &Directory, binding: &Binding) -> String {
-    let place = match &binding.place {
+    let place = match binding.place() {
         Place::Everywhere => "everywhere".to_owned(),
-        Place::Scope(ix) => path(directory, Some(*ix)),
+        Place::Scope(ix) => path(directory, Some(ix)),
         Place::Resource(entity) => format!("{entity:?}"),
     };
     format!(
         "{:?} at {place} until {} under {}",
         binding.role,
-        binding.until,
+        binding.until(),
         sorted(binding.boundaries().iter())
     )
 }

@@ -122,7 +122,7 @@ fn held(side: &Side, caller: &Caller, role: &str, at: Where<'_>, until: i64, to:
 
 fn gives(vocabulary: &Vocabulary, binding: &Binding, wanted: RoleId, until: i64) -> bool {
     let includes = &vocabulary.roles[binding.role.0 as usize].includes;
-    includes.contains(&wanted) && binding.boundaries().is_empty() && binding.until >= until
+    includes.contains(&wanted) && binding.boundaries().is_empty() && binding.until() >= until
 }
 
 fn there<'d>(
@@ -132,8 +132,8 @@ fn there<'d>(
     vocabulary: &Vocabulary,
     path_of: impl Fn(ScopeIx) -> &'d str,
 ) -> bool {
-    match (&binding.place, at) {
-        (Place::Scope(ix), _) => covers(path_of(*ix), place),
+    match (binding.place(), at) {
+        (Place::Scope(ix), _) => covers(path_of(ix), place),
         (Place::Resource(own), Where::Resource(kind, id)) => {
             own.id == id && vocabulary.kind_by_wire(kind) == Some(own.kind)
         }

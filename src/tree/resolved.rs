@@ -531,7 +531,7 @@ impl<'a, 'l> Door<'a, 'l> {
     fn add_bindings(&mut self, bindings: &'a [Binding]) {
         let now = self.world.now();
         for binding in bindings {
-            if now < binding.until && self.place_covers(&binding.place) {
+            if now < binding.until() && self.place_covers(binding.place()) {
                 let bounded = !binding.boundaries().is_empty();
                 self.bindings.push(Held { role: binding.role, bounded, binding });
             }
@@ -539,10 +539,10 @@ impl<'a, 'l> Door<'a, 'l> {
     }
 
     /// A binding holds at the request's scope or above it, or on the resource or what it sits in.
-    fn place_covers(&self, place: &Place) -> bool {
+    fn place_covers(&self, place: Place<'_>) -> bool {
         match place {
             Place::Everywhere => true,
-            Place::Scope(scope) => self.scopes().contains(scope),
+            Place::Scope(scope) => self.scopes().contains(&scope),
             Place::Resource(entity) => {
                 let resource = self.world.question.resource.entity.as_ref();
                 self.world.is_within(resource.map_or(Thing::Any, Thing::Entity), entity)

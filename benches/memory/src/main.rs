@@ -70,7 +70,7 @@ fn decisions(set: &PolicySet, people: People) -> (f64, f64) {
     let ask = |n: usize| {
         let at = n.wrapping_mul(7_919) % people.accounts;
         let account = &directory.accounts[at];
-        let held = account.bindings.first().map(|binding| &binding.place);
+        let held = account.bindings.first().map(|binding| binding.place());
         let path = match held {
             Some(Place::Scope(scope)) if n % 2 == 0 => directory.scopes[scope.index()].entity.id.to_string(),
             _ => People::path(n * 31 % people.scopes),

@@ -150,11 +150,11 @@ impl Seen<'_> {
 
     fn bindings<'b>(&self, all: impl IntoIterator<Item = &'b Binding>) -> Vec<String> {
         let one = |b: &Binding| {
-            let place = match &b.place {
-                Place::Scope(ix) => format!("scope {}", self.path(*ix)),
+            let place = match b.place() {
+                Place::Scope(ix) => format!("scope {}", self.path(ix)),
                 other => format!("{other:?}"),
             };
-            format!("{:?} at {place} under {:?} until {}", b.role, b.boundaries(), b.until)
+            format!("{:?} at {place} under {:?} until {}", b.role, b.boundaries(), b.until())
         };
         all.into_iter().map(one).collect()
     }

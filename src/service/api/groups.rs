@@ -124,8 +124,8 @@ fn roles_of(change: &mut Change<'_>, group: &str, until: i64, to: &[Kind]) -> Re
     let within = directory.groups[ix.index()].within.iter();
     for binding in within.flat_map(|(g, _)| directory.groups[g.index()].bindings.iter()) {
         let role = roles[binding.role.0 as usize].wire.as_str();
-        let scope = match &binding.place {
-            Place::Scope(ix) => Some(*ix),
+        let scope = match binding.place() {
+            Place::Scope(ix) => Some(ix),
             Place::Resource(entity) => {
                 directory.resource(entity).and_then(|ix| directory.resources[ix.index()].scope)
             }
