@@ -7,6 +7,11 @@
 use super::store::StoreError;
 use serde_json::{Value, json};
 
+/// `1 key`, `3 keys`.
+pub fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
 /// A refusal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {

@@ -10,6 +10,7 @@ use super::guard::host_access;
 use super::init::by_host;
 use super::journal::{self, About};
 use super::object::{Kind, Object};
+use super::problem::count;
 use super::running::{Places, checkpoint_file, day_log, former, origin_of, read_signer};
 use super::secret::new_uid;
 use super::store::{Store, Write};
@@ -59,7 +60,8 @@ pub fn restore(places: &Places, store: &dyn Store, at: i64) -> Result<Vec<String
         }
     }
     told.push(format!("new logs `{new}/…` go on from what is there; the public key is {}", key.verifier()));
-    told.push(format!("{keys} keys are switched off until `policyd restore --confirm`"));
+    let (keys, are) = (count(keys as u64, "key"), if keys == 1 { "is" } else { "are" });
+    told.push(format!("{keys} {are} switched off until `policyd restore --confirm`"));
     Ok(told)
 }
 

@@ -5,6 +5,7 @@
 //! Law:   records are taken in order, each with the hash that the tree has; the last after-image of an object counts.
 
 use super::object::Object;
+use super::problem::count;
 use super::running::{Places, day_log, former, lock, whole};
 use super::store::{Read, Sqlite, Store};
 use crate::audit::record::{Body, Entry, Fact, Record};
@@ -105,7 +106,12 @@ fn one(read: &mut dyn Read, org: &str) -> Result<String, String> {
     }
     match wrong {
         Some(wrong) => Err(wrong),
-        None => Ok(format!("{name}: {number} changes make the {objects} objects that are stored")),
+        None => {
+            let make = if number == 1 { "makes" } else { "make" };
+            let are = if objects == 1 { "is" } else { "are" };
+            let (changes, objects) = (count(number.unsigned_abs(), "change"), count(objects, "object"));
+            Ok(format!("{name}: {changes} {make} the {objects} that {are} stored"))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::service::api::{self, Op};
 use crate::service::fields::{Field, Ty};
 use crate::service::object::Kind;
 use crate::service::pepper::write_private;
+use crate::service::problem::count;
 use crate::service::token;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
@@ -274,7 +275,7 @@ fn told(op: &Op, which: &str, answer: &Value) {
         "consent" => "consented to",
         "revoke-all" => {
             let revoked = answer["revoked"].as_array().map_or(&[][..], Vec::as_slice);
-            println!("revoked {} keys", revoked.len());
+            println!("revoked {}", count(revoked.len() as u64, "key"));
             return revoked.iter().for_each(|uid| println!("  {}", show::word(uid)));
         }
         "quotas" => return show::thing(&answer["quotas"]),

@@ -9,6 +9,7 @@ use super::serve::{data, pepper, places};
 use super::{Done, Failure};
 use crate::service::clock::wall;
 use crate::service::pepper::write_private;
+use crate::service::problem::count;
 use crate::service::running::lock;
 use crate::service::store::Sqlite;
 use crate::service::{erase, init, log_key, restore, state};
@@ -76,7 +77,8 @@ pub fn restore(found: &ArgMatches) -> Done {
     let store = store(&places)?;
     if found.get_flag("confirm") {
         let keys = restore::confirm(&store, wall()).map_err(Failure::usage)?;
-        println!("{keys} keys are switched on again");
+        let (keys, are) = (count(keys as u64, "key"), if keys == 1 { "is" } else { "are" });
+        println!("{keys} {are} switched on again");
         return Ok(0);
     }
     let told = restore::restore(&places, &store, wall()).map_err(Failure::usage)?;

@@ -6,6 +6,7 @@
 
 use super::{Done, Failure, serve};
 use crate::service::import::{Order, Seen, import};
+use crate::service::problem::count;
 use clap::{Arg, ArgMatches, Command};
 use std::io::{BufRead, BufReader};
 use std::sync::atomic::Ordering;
@@ -80,11 +81,12 @@ pub fn run(found: &ArgMatches) -> Done {
     match done {
         Ok(report) => {
             let verb = if check { "could be imported" } else { "imported" };
-            for (kind, count) in &report.made {
-                println!("{:>12}  {}", count, kind.collection());
+            for (kind, made) in &report.made {
+                println!("{:>12}  {}", made, kind.collection());
             }
             let (records, seconds) = (report.records, began.elapsed().as_secs_f64());
-            println!("{verb} into {} in {seconds:.1} s; {records} records in its log", report.organization);
+            let records = count(records, "record");
+            println!("{verb} into {} in {seconds:.1} s; {records} in its log", report.organization);
             Ok(0)
         }
         Err(mistakes) => {

@@ -8,6 +8,7 @@ use super::{Done, Failure, show};
 use crate::audit::note::{Checkpoint, VerifierKey};
 use crate::audit::prove::InclusionProof;
 use crate::audit::verify::verify;
+use crate::service::problem::count;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use std::io::BufReader;
@@ -86,7 +87,7 @@ pub fn run(found: &ArgMatches) -> Done {
             let (answer, file) = (client.get(&format!("/v1/audit/{log}/export{from}"))?, text("file"));
             let body = answer["export"].as_str().unwrap_or_default();
             std::fs::write(&file, body).map_err(|e| Failure::usage(format!("can't write {file}: {e}")))?;
-            println!("wrote {file}: {} lines", body.lines().count());
+            println!("wrote {file}: {}", count(body.lines().count() as u64, "line"));
         }
         "prove" => {
             let answer = client.get(&format!("/v1/audit/{log}/proof?number={}", encode(&text("number"))))?;
