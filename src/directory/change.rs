@@ -6,6 +6,8 @@
 //!        follows what it touches, not the directory: an account's own lists, a scope's ancestors, the groups below a
 //!        group, the members of a group that goes, the resources below a resource that moves. Nothing is scanned.
 
+mod numbered;
+
 use super::checks::{At, Checks, DataError, DataErrorKind, Done, Holder, Item, Target, too_deep};
 use super::edit::{Bounded, Count, HolderIx, Touched, cycle, in_the_way};
 use super::{

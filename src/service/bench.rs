@@ -116,6 +116,7 @@ fn change(
         at: wall().max(last),
         seq: seq + 1,
         after: Vec::new(),
+        heard: true,
         before: std::collections::HashMap::new(),
         host: true,
         rules: vec![("host", "access to the host".to_owned())],

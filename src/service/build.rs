@@ -8,11 +8,13 @@
 //!        a group without meaning would take its denials with it, so nothing is built then. Rows are read one by one:
 //!        what it takes beside the directories doesn't grow with bindings, memberships and links.
 
+use super::ahead;
 use super::facts::{FOREVER, Fact, Known, Reader, Row};
 use super::known::{Accounts, Ends, Uid};
 use super::object::Kind;
 use super::store::{Read, StoreError, StoredRow};
-use crate::{BoundaryId, Change, Directory, Editor, Vocabulary};
+use crate::{BoundaryId, Change, Directory, Editor, ScopeIx, Vocabulary};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,15 +78,25 @@ pub struct Rows<'a> {
     pub org: &'a str,
     /// Rows read so far, for whoever waits.
     pub seen: &'a AtomicU64,
+    /// How many there are of each kind that was read.
+    pub counts: HashMap<Kind, u64>,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    /// Of a store; `seen` counts those that were read.
+    pub fn of(read: &'a mut dyn Read, org: &'a str, seen: &'a AtomicU64) -> Rows<'a> {
+        Rows { read, org, seen, counts: HashMap::new() }
+    }
+
     fn each(&mut self, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Result<(), StoreError> {
-        let seen = self.seen;
-        self.read.rows(self.org, kind, &mut |row| {
+        let (seen, mut count) = (self.seen, 0);
+        ahead::rows(&mut *self.read, self.org, kind, &mut |row| {
             seen.fetch_add(1, Ordering::Relaxed);
+            count += 1;
             see(row);
-        })
+        })?;
+        self.counts.insert(kind, count);
+        Ok(())
     }
 }
 
@@ -119,6 +131,8 @@ struct Other {
     kind: Kind,
     name: SmolStr,
     there: [bool; 2],
+    /// The numbers of a place.
+    places: [Option<ScopeIx>; 2],
 }
 
 struct Half<'v> {
@@ -141,11 +155,11 @@ pub struct Work<'v> {
     lost: Option<Meaningless>,
     whole: bool,
     /// Places and groups; accounts that aren't in both directories.
-    others: HashMap<Uid, Other>,
+    others: FxHashMap<Uid, Other>,
     /// What a boundary is attached to that isn't known.
     cut: HashSet<String>,
     /// Accounts that are read and not made yet; whether the last one is such.
-    waiting: HashMap<Uid, (Kind, SmolStr)>,
+    waiting: FxHashMap<Uid, (Kind, SmolStr)>,
     waits: bool,
     failed: Option<String>,
 }
@@ -154,8 +168,8 @@ pub struct Work<'v> {
 struct Side<'a> {
     accounts: &'a Accounts,
     own: &'a Directory,
-    others: &'a HashMap<Uid, Other>,
-    waiting: &'a HashMap<Uid, (Kind, SmolStr)>,
+    others: &'a FxHashMap<Uid, Other>,
+    waiting: &'a FxHashMap<Uid, (Kind, SmolStr)>,
     side: usize,
 }
 
@@ -205,9 +219,9 @@ impl<'v> Work<'v> {
             gone: HashSet::new(),
             lost: None,
             whole: without.iter().all(HashSet::is_empty),
-            others: HashMap::new(),
+            others: FxHashMap::default(),
             cut: HashSet::new(),
-            waiting: HashMap::new(),
+            waiting: FxHashMap::default(),
             waits: false,
             failed: None,
         }
@@ -222,9 +236,8 @@ impl<'v> Work<'v> {
         self.attach(&attached);
         rows.each(Kind::Membership, &mut |row| self.row(Kind::Membership, row, Self::plain))?;
         self.resources(rows)?;
-        for kind in [Kind::Binding, Kind::Link] {
-            rows.each(kind, &mut |row| self.row(kind, row, Self::plain))?;
-        }
+        rows.each(Kind::Binding, &mut |row| self.row(Kind::Binding, row, Self::binding))?;
+        rows.each(Kind::Link, &mut |row| self.row(Kind::Link, row, Self::plain))?;
         self.failed.take().map_or(Ok(()), |why| Err(Unmade::Contradiction(why)))
     }
 
@@ -259,6 +272,7 @@ impl<'v> Work<'v> {
             }
             Kind::Resource => drop(self.put_resource(row, true)),
             kind if kind.is_scope() || kind.is_account() || kind == Kind::Group => self.stand(row),
+            Kind::Binding => self.binding(row),
             _ => self.plain(row),
         }
         let refused = self.refused.iter_mut().find_map(Vec::pop);
@@ -336,6 +350,45 @@ impl<'v> Work<'v> {
         }
     }
 
+    /// A binding. There are very many, and of most it is enough to look at numbers.
+    fn binding(&mut self, row: &Row<'_>) {
+        if self.usual(row).is_none() {
+            self.plain(row);
+        }
+    }
+
+    /// Puts a binding in that says no more than most do, as [`Work::plain`] would; none, and nothing is done, where that takes
+    /// looking closer.
+    fn usual(&mut self, row: &Row<'_>) -> Option<()> {
+        let usual = row.usual()?;
+        let place = self.others.get(&usual.scope)?;
+        let left_out = self.cut.contains(row.uid) || self.without.iter().any(|w| w.contains(row.uid));
+        if left_out
+            || place.there != [true, true]
+            || place.name != row.scope
+            || self.others.contains_key(&usual.holder)
+        {
+            return None;
+        }
+        let account = self.accounts.number(usual.holder)?;
+        let id = self.halves[OWN].editor.directory().accounts.get(account.index())?.entity.id.clone();
+        let [guard, own] = &mut self.halves;
+        let role = own.reader.role(usual.role)?;
+        let stands = |half: &Half<'_>, at: ScopeIx| {
+            let kind = half.reader.own(usual.holder.kind())?;
+            half.editor.stand_at((account, kind, &id), (at, row.scope)).then_some(())
+        };
+        let [Some(at_guard), Some(at)] = place.places else { return None };
+        stands(own, at)?;
+        // What our own set doesn't know, the organization's does.
+        if let Some(role) = guard.reader.role(usual.role) {
+            stands(guard, at_guard)?;
+            guard.editor.bind_at(account, at_guard, role, usual.until);
+        }
+        own.editor.bind_at(account, at, role, usual.until);
+        Some(())
+    }
+
     /// A row that nothing else names.
     fn plain(&mut self, row: &Row<'_>) {
         for side in [GUARD, OWN] {
@@ -357,7 +410,9 @@ impl<'v> Work<'v> {
         };
         let account = row.kind.is_account();
         if !account || there != [true, true] {
-            let other = Other { kind: row.kind, name: row.name.into(), there };
+            let number = |half: &Half<'_>| half.editor.directory().scope(row.name);
+            let places = if row.kind.is_scope() { self.halves.each_ref().map(number) } else { [None, None] };
+            let other = Other { kind: row.kind, name: row.name.into(), there, places };
             self.others.insert(uid, other);
         }
         if !there[OWN] {

@@ -34,6 +34,8 @@ pub struct Change<'a> {
     pub at: i64,
     /// The number that the change will have.
     pub seq: i64,
+    /// Whether somebody hears what it made.
+    pub heard: bool,
     /// What it wrote.
     pub after: Vec<Object>,
     /// The same objects as they were before, each by its uid; none that is new.
@@ -146,6 +148,16 @@ impl Change<'_> {
         Ok(object)
     }
 
+    /// Writes an object that is new, and answers with it if somebody hears it.
+    pub fn create(&mut self, permit: &Permit, object: Object) -> Result<Reply, Problem> {
+        if self.heard {
+            return Ok(Reply::created(self.put(permit, object)?.show()));
+        }
+        self.tx.put(&object)?;
+        self.after.push(object);
+        Ok(Reply::created(Value::Null))
+    }
+
     /// Deletes an object, and what only makes sense with it; all of it takes what deleting it alone would take.
     pub fn delete(&mut self, permit: &Permit, mut object: Object) -> Result<(), Problem> {
         super::lifting::may_go(self, &object)?;
@@ -243,7 +255,8 @@ pub fn find<R: super::store::Read + ?Sized>(
     kind: Kind,
     name: &str,
 ) -> Result<Object, Problem> {
-    let by_uid = match name.starts_with(&format!("{}_", kind.prefix())) {
+    let like_uid = name.strip_prefix(kind.prefix()).is_some_and(|rest| rest.starts_with('_'));
+    let by_uid = match like_uid {
         true => read.object(org, name)?.filter(|o| o.kind == kind && o.deleted.is_none()),
         false => None,
     };

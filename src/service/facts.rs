@@ -6,16 +6,16 @@
 //!        doesn't go by the time: what has ended is there with its end, which decisions hold against their own moment.
 
 use super::known::Uid;
-use super::object::{Fields, Kind, Object};
+use super::object::{Kind, Object};
 use crate::{
     At, Bound, BoundaryId, Change, Entity, Holder, Json, KindId, Linked, Mistakes, Path, RoleId, Target,
     Value, Vocabulary, Wire, parse_time,
 };
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// The shipped boundary on accounts that are switched off.
 const OFF: &str = "policyd_off";
@@ -158,10 +158,38 @@ impl<'a> Row<'a> {
         read.to_string().into()
     }
 
+    /// A binding that says no more than most do.
+    pub fn usual(&self) -> Option<Usual<'_>> {
+        let body = &self.body;
+        if self.kind != Kind::Binding
+            || body.everyone.is_some()
+            || body.resource.is_some()
+            || self.is_bounded()
+        {
+            return None;
+        }
+        let holder = Uid::of(self.refers("holder")?).filter(|uid| uid.kind().is_account())?;
+        let scope = Uid::of(self.refers("scope")?)?;
+        Some(Usual { holder, scope, role: &body.role.as_ref()?.0, until: time(body.until.as_ref()) })
+    }
+
     /// Kind and id of a resource.
     pub fn resource(&self) -> Option<(&str, &str)> {
         Some((&self.body.kind.as_ref()?.0, &self.body.id.as_ref()?.0))
     }
+}
+
+/// A binding of an account at a place, under no boundary.
+#[derive(Debug)]
+pub struct Usual<'a> {
+    /// Who holds it.
+    pub holder: Uid,
+    /// Where.
+    pub scope: Uid,
+    /// The role.
+    pub role: &'a str,
+    /// When it ends.
+    pub until: i64,
 }
 
 fn time(text: Option<&Text<'_>>) -> i64 {
@@ -179,23 +207,14 @@ pub struct Written {
 impl Written {
     /// As it would be stored.
     pub fn of(object: &Object) -> Written {
-        let text = |fields: &Fields| serde_json::to_string(fields).expect("facts: fields are JSON");
-        Written {
-            head: (object.kind, object.uid.clone(), object.name.clone(), object.scope.clone()),
-            body: text(&object.body),
-            refs: serde_json::to_string(&object.refs).expect("facts: references are JSON"),
-        }
+        let (body, refs) = object.written();
+        let head = (object.kind, object.uid.clone(), object.name.clone(), object.scope.clone());
+        Written { head, body, refs }
     }
 
     /// What it is.
     pub fn kind(&self) -> Kind {
         self.head.0
-    }
-
-    /// Bytes of its text.
-    pub fn bytes(&self) -> usize {
-        let (_, uid, name, scope) = &self.head;
-        [uid, name, scope, &self.body, &self.refs].into_iter().map(String::len).sum()
     }
 
     /// As the directory sees it.
@@ -243,8 +262,10 @@ pub struct Reader<'v> {
     /// Of the directory of the shipped set: no registered resources, only roles of ours.
     pub ours: bool,
     wire: Wire<'v>,
-    roles: HashMap<&'v str, RoleId>,
-    boundaries: HashMap<&'v str, BoundaryId>,
+    /// Our kinds, each at its own number.
+    kinds: Vec<Option<KindId>>,
+    roles: FxHashMap<&'v str, RoleId>,
+    boundaries: FxHashMap<&'v str, BoundaryId>,
 }
 
 impl<'v> Reader<'v> {
@@ -256,6 +277,7 @@ impl<'v> Reader<'v> {
             vocabulary,
             ours,
             wire: Wire::indexed(vocabulary),
+            kinds: Kind::ALL.iter().map(|kind| vocabulary.kind_by_wire(kind.wire())).collect(),
             roles: roles.map(|(n, r)| (r.wire.as_str(), RoleId(n as u32))).collect(),
             boundaries: boundaries.map(|(n, b)| (b.as_str(), BoundaryId(n as u32))).collect(),
         }
@@ -271,9 +293,19 @@ impl<'v> Reader<'v> {
         self.vocabulary.kind_by_wire(wire)
     }
 
+    /// One of our kinds.
+    pub fn own(&self, kind: Kind) -> Option<KindId> {
+        self.kinds[kind as usize]
+    }
+
+    /// A role by its wire name.
+    pub fn role(&self, name: &str) -> Option<RoleId> {
+        self.roles.get(name).copied()
+    }
+
     /// A thing of one of our kinds as the engine names it.
     pub fn entity(&self, kind: Kind, name: &str) -> Option<Entity> {
-        Some(Entity { kind: self.kind(kind.wire())?, id: name.into() })
+        Some(Entity { kind: self.own(kind)?, id: name.into() })
     }
 
     /// What an object is.
@@ -310,7 +342,7 @@ impl<'v> Reader<'v> {
         if row.refers("in").is_some_and(|uid| known.there(uid).is_none()) {
             return Fact::Astray;
         }
-        let Some(kind) = self.kind(row.kind.wire()) else { return Fact::Astray };
+        let Some(kind) = self.own(row.kind) else { return Fact::Astray };
         match self.values(row, kind, known) {
             Err(fact) => fact,
             Ok(mut attributes) => {
@@ -404,7 +436,7 @@ impl<'v> Reader<'v> {
     /// The entity behind a uid, if it is in the directory.
     fn behind(&self, row: &Row<'_>, label: &str, known: &mut dyn Known) -> Option<Entity> {
         let (kind, name) = known.there(row.refers(label)?)?;
-        Some(Entity { kind: self.kind(kind.wire())?, id: name })
+        Some(Entity { kind: self.own(kind)?, id: name })
     }
 
     fn membership(&self, row: &Row<'_>, known: &mut dyn Known) -> Fact {
@@ -455,7 +487,7 @@ impl<'v> Reader<'v> {
     fn binding(&self, row: &Row<'_>, known: &mut dyn Known) -> Fact {
         let body = &row.body;
         let name = body.role.as_ref().map_or("", |r| &*r.0);
-        let Some(role) = self.roles.get(name).copied() else {
+        let Some(role) = self.role(name) else {
             // What our own set doesn't know, the organization's does.
             return if self.ours {
                 Fact::None

@@ -111,6 +111,7 @@ pub fn by_host(
         at: at.max(last),
         seq: seq + 1,
         after: Vec::new(),
+        heard: true,
         before: HashMap::new(),
         rules: vec![("host", "access to the host".to_owned())],
         denied: None,

@@ -216,14 +216,21 @@ impl Memory {
         let failed = |e: super::store::StoreError| e.to_string();
         let orgs = read.organizations().map_err(failed)?;
         for org in orgs.iter().map(String::as_str).chain([""]) {
+            let mut counts = HashMap::new();
             if !org.is_empty() {
-                let made = org_state(&mut Rows { read: &mut *read, org, seen }, now, None);
+                let mut rows = Rows::of(&mut *read, org, seen);
+                let made = org_state(&mut rows, now, None);
+                counts = rows.counts;
                 memory.take(org, made)?;
             }
-            memory.tally.begin(read, org).map_err(failed)?;
-            let mut keys = Vec::new();
-            read.each(org, &[Kind::Credential], &mut |key| keys.push(key)).map_err(failed)?;
-            keys.iter().for_each(|key| memory.set_key(key));
+            let mut keys = 0;
+            let see = &mut |key: Object| {
+                keys += 1;
+                memory.set_key(&key);
+            };
+            read.each(org, &[Kind::Credential], see).map_err(failed)?;
+            counts.insert(Kind::Credential, keys);
+            memory.tally.begin(read, org, counts).map_err(failed)?;
         }
         for (credential, at, ip) in read.uses().map_err(failed)? {
             for key in memory.keys_of(&credential) {
@@ -255,7 +262,7 @@ impl Memory {
             self.swap(state);
             return Ok(());
         }
-        let made = org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, before.as_deref());
+        let made = org_state(&mut Rows::of(read, org, &AtomicU64::new(0)), now, before.as_deref());
         self.take(org, made)
     }
 
@@ -272,13 +279,13 @@ impl Memory {
             let revision = read.head(org)?.0;
             if let Some(next) = delta::next(before, read, touched, revision, now)? {
                 if compares() {
-                    let anew = org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, None)?;
+                    let anew = org_state(&mut Rows::of(read, org, &AtomicU64::new(0)), now, None)?;
                     hold_against(&next, &anew.expect("memory: what changed is there"), now);
                 }
                 return Ok(Some(next));
             }
         }
-        org_state(&mut Rows { read, org, seen: &AtomicU64::new(0) }, now, before.as_deref())
+        org_state(&mut Rows::of(read, org, &AtomicU64::new(0)), now, before.as_deref())
     }
 
     /// Puts a state in force, unless a newer one is.

@@ -101,6 +101,7 @@ impl World {
             at: self.now,
             seq: 0,
             after: Vec::new(),
+            heard: true,
             before: HashMap::new(),
             rules: Vec::new(),
             denied: None,

@@ -23,6 +23,7 @@
 //! transaction, `guard` gives the permit without which nothing is written, `journal` says what happened, and only when
 //! that is on the disk does `memory` change and the caller hear of it.
 
+mod ahead;
 mod api;
 mod authn;
 #[cfg(feature = "bench")]

@@ -163,6 +163,12 @@ impl Object {
         self.text("status") == Some("disabled")
     }
 
+    /// Its fields and its references as JSON, as they are stored.
+    pub fn written(&self) -> (String, String) {
+        let body = serde_json::to_string(&self.body).expect("object: fields are JSON");
+        (body, serde_json::to_string(&self.refs).expect("object: references are JSON"))
+    }
+
     /// The whole of it, as records and answers show it.
     pub fn show(&self) -> JsonValue {
         let mut shown = self.body.clone();

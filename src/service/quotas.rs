@@ -5,6 +5,7 @@
 //! Law:   a change that goes past a quota is not made. What takes rights away is never held up by bytes: revoking and
 //!        deleting always go through, disabling until twice the quota.
 
+use super::delta::Touch;
 use super::fields::{Field, Ty, may};
 use super::object::{Kind, Object};
 use super::problem::Problem;
@@ -14,7 +15,6 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +130,8 @@ struct Held {
     head: i64,
     changes: Option<Day>,
     decisions: Option<Day>,
+    /// Living objects of a kind, as far as they were counted.
+    counts: HashMap<Kind, u64>,
 }
 
 /// What is known of every organization.
@@ -145,25 +147,43 @@ impl Tally {
         what(held.get_mut(org).expect("quotas: it was just put there"))
     }
 
-    /// Takes an organization as it is stored; memory has it as of this change.
-    pub fn begin(&self, read: &mut dyn Read, org: &str) -> Stored<()> {
+    /// Takes an organization as it is stored, with what was counted of it; memory has it as of this change.
+    pub fn begin(&self, read: &mut dyn Read, org: &str, counts: HashMap<Kind, u64>) -> Stored<()> {
         let root = read.object(org, org)?;
         let head = read.head(org)?.0;
         self.with(org, |held| {
             held.quotas = root.as_ref().map(Quotas::of).unwrap_or_default();
             held.head = head;
+            held.counts = counts;
         });
         Ok(())
     }
 
-    /// Notes that memory has a change; what it made of the organization's root counts from now on.
-    pub fn reach(&self, org: &str, head: i64, root: Option<&Object>) {
+    /// Notes that memory has a change: what it made of the organization's root counts from now on, what came and went is
+    /// counted.
+    pub fn reach(&self, org: &str, head: i64, touched: &[Touch]) {
+        let alive = |object: &Object| u64::from(object.deleted.is_none());
         self.with(org, |held| {
             held.head = held.head.max(head);
-            if let Some(root) = root {
-                held.quotas = Quotas::of(root);
+            for Touch { before, after } in touched {
+                if after.kind == Kind::Organization {
+                    held.quotas = Quotas::of(after);
+                }
+                if let Some(count) = held.counts.get_mut(&after.kind) {
+                    *count = (*count + alive(after)).saturating_sub(before.as_ref().map_or(0, alive));
+                }
             }
         });
+    }
+
+    /// How many living objects of a kind there are; none if they were not counted.
+    fn count(&self, org: &str, kind: Kind) -> Option<u64> {
+        self.with(org, |held| held.counts.get(&kind).copied())
+    }
+
+    /// Notes how many there are. Only for the writer, who sees everything that comes and goes.
+    fn counted(&self, org: &str, kind: Kind, count: u64) {
+        self.with(org, |held| held.counts.insert(kind, count));
     }
 
     /// The last change of an organization that memory has.
@@ -222,71 +242,55 @@ pub struct Made<'a> {
     pub bytes: u64,
 }
 
-/// What the writer counts, so that it need not ask the store each time.
-#[derive(Debug, Default)]
-pub struct Counts(HashMap<(String, Kind), (u64, Instant)>);
-
-/// How long a count is taken for exact: what is brought back from deletion isn't counted in between.
-const COUNTED_FOR: Duration = Duration::from_secs(600);
-/// How soon it is counted again before a change is refused.
-const AGAIN_AFTER: Duration = Duration::from_secs(10);
-
-impl Counts {
-    /// Holds a change against all quotas; what it adds is then counted.
-    pub fn hold(&mut self, read: &mut dyn Read, tally: &Tally, made: &Made<'_>) -> Result<(), Problem> {
-        let quotas = tally.quotas(made.org);
-        let mut more: HashMap<Kind, i64> = HashMap::new();
-        for object in made.after.iter().filter(|o| o.kind != Kind::Organization) {
-            *more.entry(object.kind).or_default() += added(object, made);
-        }
-        let mut next = Vec::new();
-        for (kind, more) in more.into_iter().filter(|(_, more)| *more != 0) {
-            let name = (made.org.to_owned(), kind);
-            let fresh = |for_: Duration| move |(_, at): &&(u64, Instant)| at.elapsed() < for_;
-            let (quota, limit) = quotas.of_what(Of::Objects(kind));
-            let known = self.0.get(&name).filter(fresh(COUNTED_FOR)).copied();
-            let mut count = match known {
-                Some((count, at)) => (count.saturating_add_signed(more), at),
-                None => (read.count(made.org, kind)?, Instant::now()),
-            };
-            if more > 0 && count.0 > limit && count.1.elapsed() >= AGAIN_AFTER {
-                count = (read.count(made.org, kind)?, Instant::now());
-            }
-            if more > 0 && count.0 > limit {
-                return Err(Problem::quota(quota.name, limit));
-            }
-            next.push((name, count));
-        }
-        self.rest(read, &quotas, made)?;
-        spend(read, tally, &quotas, made)?;
-        self.0.extend(next);
-        Ok(())
+/// Holds a change against all quotas.
+pub fn hold(read: &mut dyn Read, tally: &Tally, made: &Made<'_>) -> Result<(), Problem> {
+    let quotas = tally.quotas(made.org);
+    let mut more: HashMap<Kind, i64> = HashMap::new();
+    for object in made.after.iter().filter(|o| o.kind != Kind::Organization) {
+        *more.entry(object.kind).or_default() += added(object, made);
     }
+    for (kind, more) in more {
+        let (quota, limit) = quotas.of_what(Of::Objects(kind));
+        let before = match tally.count(made.org, kind) {
+            Some(before) => before,
+            // The store has the change already.
+            None => {
+                let before = read.count(made.org, kind)?.saturating_add_signed(-more);
+                tally.counted(made.org, kind, before);
+                before
+            }
+        };
+        if more > 0 && before.saturating_add_signed(more) > limit {
+            return Err(Problem::quota(quota.name, limit));
+        }
+    }
+    rest(read, &quotas, made)?;
+    spend(read, tally, &quotas, made)
+}
 
-    fn rest(&self, read: &mut dyn Read, quotas: &Quotas, made: &Made<'_>) -> Result<(), Problem> {
-        let mut accounts: Vec<&str> = Vec::new();
-        for object in made.after.iter().filter(|o| added(o, made) > 0) {
-            match object.kind {
-                Kind::Credential => accounts.extend(object.refers("account")),
-                Kind::PolicySet => {
-                    let (quota, limit) = quotas.of_what(Of::PolicyBytes);
-                    if read.bytes(made.org, Kind::PolicySet)? > limit {
-                        return Err(Problem::quota(quota.name, limit));
-                    }
+fn rest(read: &mut dyn Read, quotas: &Quotas, made: &Made<'_>) -> Result<(), Problem> {
+    let mut accounts: Vec<&str> = Vec::new();
+    for object in made.after.iter().filter(|o| added(o, made) > 0) {
+        match object.kind {
+            Kind::Credential => accounts.extend(object.refers("account")),
+            Kind::PolicySet => {
+                let (quota, limit) = quotas.of_what(Of::PolicyBytes);
+                if read.bytes(made.org, Kind::PolicySet)? > limit {
+                    return Err(Problem::quota(quota.name, limit));
                 }
-                _ => {}
             }
+            _ => {}
         }
-        let (quota, limit) = quotas.of_what(Of::KeysOfAccount);
-        accounts.sort_unstable();
-        accounts.dedup();
-        for account in accounts {
-            if read.count_referring(made.org, Kind::Credential, account)? > limit {
-                return Err(Problem::quota(quota.name, limit));
-            }
-        }
-        Ok(())
     }
+    let (quota, limit) = quotas.of_what(Of::KeysOfAccount);
+    accounts.sort_unstable();
+    accounts.dedup();
+    for account in accounts {
+        if read.count_referring(made.org, Kind::Credential, account)? > limit {
+            return Err(Problem::quota(quota.name, limit));
+        }
+    }
+    Ok(())
 }
 
 /// What an object adds to its kind: 1 if it is new or came back, -1 if it went.
@@ -311,7 +315,7 @@ fn spend(read: &mut dyn Read, tally: &Tally, quotas: &Quotas, made: &Made<'_>) -
         Some(day) => day,
         None => {
             let day = made.at.div_euclid(DAY);
-            Day { day, bytes: read.written_since(made.org, day * DAY)?.saturating_sub(made.bytes) }
+            Day { day, bytes: changed_today(read, made.org, made.at)?.saturating_sub(made.bytes) }
         }
     };
     tally.with(made.org, |held| {
@@ -322,6 +326,18 @@ fn spend(read: &mut dyn Read, tally: &Tally, quotas: &Quotas, made: &Made<'_>) -
         *used += made.bytes;
         Ok(())
     })
+}
+
+/// The fact that says when an import into an organization was.
+pub fn imported(org: &str) -> String {
+    format!("imported {org}")
+}
+
+/// Bytes of the changes of this day; those of an import, which whoever has the host made, and what was before it, don't count.
+fn changed_today(read: &mut dyn Read, org: &str, now: i64) -> Stored<u64> {
+    let imported = read.fact(&imported(org))?.and_then(|at| at.parse::<i64>().ok());
+    let since = imported.map_or(i64::MIN, |at| at + 1);
+    read.written_since(org, since.max(now.div_euclid(DAY) * DAY))
 }
 
 /// Bytes of today's day files in a folder.
@@ -345,13 +361,16 @@ pub fn used(
     let [changes, decided] = tally.today(org, now);
     let changes = match changes {
         Some(bytes) => bytes,
-        None => read.written_since(org, now.div_euclid(DAY) * DAY)?,
+        None => changed_today(read, org, now)?,
     };
     let decided = decided.unwrap_or_else(|| written_today(&decisions.join(org), now));
     let mut all = Vec::new();
     for quota in ALL {
         let used = match quota.of {
-            Of::Objects(kind) => Some(read.count(org, kind)?),
+            Of::Objects(kind) => Some(match tally.count(org, kind) {
+                Some(count) => count,
+                None => read.count(org, kind)?,
+            }),
             Of::KeysOfAccount => None,
             Of::PolicyBytes => Some(read.bytes(org, Kind::PolicySet)?),
             Of::ChangeBytes => Some(changes),

@@ -59,11 +59,23 @@ pub fn base32(bytes: &[u8]) -> String {
 
 /// The bytes of a [`base32`] text of exactly that many; none if it is no such text.
 pub fn from_base32<const N: usize>(text: &str) -> Option<[u8; N]> {
+    const VALUES: [u8; 256] = {
+        let mut values = [u8::MAX; 256];
+        let mut n = 0;
+        while n < ALPHABET.len() {
+            values[ALPHABET[n] as usize] = n as u8;
+            n += 1;
+        }
+        values
+    };
     let mut bytes = [0; N];
     let (mut held, mut bits, mut at) = (0u32, 0, 0);
     for letter in text.bytes() {
-        let value = ALPHABET.iter().position(|b| *b == letter)? as u32;
-        held = (held << 5) | value;
+        let value = VALUES[usize::from(letter)];
+        if value == u8::MAX {
+            return None;
+        }
+        held = (held << 5) | u32::from(value);
         bits += 5;
         if bits >= 8 {
             bits -= 8;
@@ -71,7 +83,8 @@ pub fn from_base32<const N: usize>(text: &str) -> Option<[u8; N]> {
             at += 1;
         }
     }
-    (at == N && base32(&bytes) == text).then_some(bytes)
+    // Of the last letter the bits that no byte has are zero, and there is no letter too many.
+    (at == N && bits < 5 && held & ((1 << bits) - 1) == 0).then_some(bytes)
 }
 
 /// Whether a text has only letters of [`base32`].

@@ -15,7 +15,7 @@ use super::lockout::{self, Keepers};
 use super::memory::{Memory, OrgState};
 use super::object::{Kind, Object};
 use super::problem::Problem;
-use super::quotas::{self, Counts, Made};
+use super::quotas::{self, Made};
 use super::store::{Kept, Stored, Write};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -79,7 +79,6 @@ impl Writer {
             waiting: VecDeque::new(),
             noted: Instant::now(),
             keepers: HashMap::new(),
-            counts: Counts::default(),
         };
         std::thread::Builder::new()
             .name("policyd-writer".to_owned())
@@ -112,7 +111,6 @@ struct Work {
     noted: Instant,
     /// Who could undo what is changed, by organization.
     keepers: HashMap<String, Vec<String>>,
-    counts: Counts,
 }
 
 /// What one job of a batch came to.
@@ -190,10 +188,8 @@ impl Work {
             if let Some(next) = end.next.take() {
                 self.memory.swap(next);
             }
-            let mut after = end.touched.iter().map(|t| &t.after);
             if let Some(first) = end.touched.first() {
-                let root = after.find(|o| o.kind == Kind::Organization);
-                self.memory.tally.reach(&first.after.org, end.head, root);
+                self.memory.tally.reach(&first.after.org, end.head, &end.touched);
             }
         }
     }
@@ -286,6 +282,7 @@ impl Work {
             at,
             seq,
             after: Vec::new(),
+            heard: true,
             before: HashMap::new(),
             rules: Vec::new(),
             denied: None,
@@ -305,7 +302,7 @@ impl Work {
         let (after, mut before) = (std::mem::take(&mut change.after), std::mem::take(&mut change.before));
         if !after.is_empty() {
             let made = Made { org: &org, action: &request.action, at, after: &after, bytes };
-            self.counts.hold(self.tx.as_mut(), &self.memory.tally, &made)?;
+            quotas::hold(self.tx.as_mut(), &self.memory.tally, &made)?;
         }
         let touched =
             after.into_iter().map(|after| Touch { before: before.remove(&after.uid), after }).collect();

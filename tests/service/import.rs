@@ -49,6 +49,10 @@ fn what_is_imported_is_there_decides_and_is_in_the_log() {
     assert_eq!(exit, 0, "{said}");
     assert!(said.contains("imported into acme"), "{said}");
     world.start();
+    let quotas = world.done("GET", "/v1/quotas", &Value::Null);
+    let mut changed = quotas["items"].as_array().expect("quotas").iter();
+    let changed = changed.find(|q| q["name"] == "change_bytes_per_day").expect("it is there");
+    assert_eq!(changed["used"], 0, "what the host brought in isn't what the organization changed today");
     let (gate, client) = (world.key("service_account", "gate"), world.key("service_account", "deployer"));
     assert_eq!(world.decide(&gate, &client, "write", "acme/shop")["decision"], "allow");
     assert_eq!(world.decide(&gate, &client, "write", "acme/shop/prod")["decision"], "deny");

@@ -101,7 +101,7 @@ fn create(change: &mut Change<'_>, input: &Input, kind: Kind) -> Result<Reply, P
         name_found(&mut account.body, "owner", &owner);
         account.refs.push(("owner".into(), owner.uid));
     }
-    Ok(Reply::created(change.put(&permit, account)?.show()))
+    change.create(&permit, account)
 }
 
 /// What could be taken for a uid would be another's name.

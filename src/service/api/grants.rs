@@ -137,7 +137,7 @@ fn bind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let mut binding = change.object(Kind::Binding, "", &place.name, body);
     binding.name.clone_from(&binding.uid);
     binding.refs = refs;
-    Ok(Reply::created(change.put(&permit, binding)?.show()))
+    change.create(&permit, binding)
 }
 
 fn unbind(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
@@ -175,7 +175,7 @@ fn attach(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let name = format!("{}|{boundary}", to.uid);
     let mut attachment = change.object(Kind::Attachment, &name, &to.scope, body);
     attachment.refs = vec![("to".into(), to.uid)];
-    Ok(Reply::created(change.put(&permit, attachment)?.show()))
+    change.create(&permit, attachment)
 }
 
 fn detach(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
@@ -208,7 +208,7 @@ fn link(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let name = format!("{}|{}", agent.uid, behind.uid);
     let mut link = change.object(Kind::Link, &name, &agent.scope, body);
     link.refs = vec![("agent".into(), agent.uid), ("for".into(), behind.uid)];
-    Ok(Reply::created(change.put(&permit, link)?.show()))
+    change.create(&permit, link)
 }
 
 /// Whether the caller can say yes for whoever would be acted for: what bounds its own credential, an agent is not

@@ -67,7 +67,7 @@ fn create(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     body.insert("scope".into(), place.name.as_str().into());
     let mut group = change.object(Kind::Group, id, &place.name, body);
     group.refs = vec![("scope".into(), place.uid)];
-    Ok(Reply::created(change.put(&permit, group)?.show()))
+    change.create(&permit, group)
 }
 
 fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
@@ -111,7 +111,7 @@ fn join(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
     let name = format!("{}|{}", group.uid, member.uid);
     let mut membership = change.object(Kind::Membership, &name, &group.scope, body);
     membership.refs = vec![("group".into(), group.uid.clone()), ("member".into(), member.uid)];
-    Ok(Reply::created(change.put(&permit, membership)?.show()))
+    change.create(&permit, membership)
 }
 
 /// To grant on a group is no right at the places where the group, or one that it is in, holds its roles: those are

@@ -74,7 +74,7 @@ fn create(
     set(&mut body, input, &["id", "title", "stage", "project"]);
     let mut made = change.object(kind, &path, &path, body);
     made.refs = vec![("in".into(), above.uid)];
-    Ok(Reply::created(change.put(&permit, made)?.show()))
+    change.create(&permit, made)
 }
 
 fn patch_project(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {

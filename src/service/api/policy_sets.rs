@@ -167,7 +167,8 @@ fn under(
     version: &str,
     now: i64,
 ) -> Result<OrgState, Problem> {
-    let mut rows = Rows { read, org: &state.uid, seen: &AtomicU64::new(0) };
+    let seen = AtomicU64::new(0);
+    let mut rows = Rows::of(read, &state.uid, &seen);
     let made = OrgState::make(&mut rows, &state.id, set, Some(version.to_owned()), now);
     made.map_err(|unmade| match unmade {
         Unmade::Unread(error) => error.into(),

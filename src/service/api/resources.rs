@@ -73,7 +73,7 @@ fn register(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {
         let above = change.find(Kind::Resource, &format!("{above}/{id}"))?;
         resource.refs.push(("in".into(), above.uid));
     }
-    Ok(Reply::created(change.put(&permit, resource)?.show()))
+    change.create(&permit, resource)
 }
 
 fn patch(change: &mut Change<'_>, input: &Input) -> Result<Reply, Problem> {

@@ -200,7 +200,7 @@ impl Read for Catalog {
         unasked("read everything")
     }
 
-    fn rows(&mut self, _: &str, _: Kind, _: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()> {
+    fn rows(&mut self, _: &str, _: Kind, _: &str, _: usize, _: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()> {
         unasked("read everything")
     }
 
@@ -285,7 +285,7 @@ impl Write for Catalog {
         self.note(object).ok_or_else(|| StoreError::Failed(format!("`{}` is no uid of ours", object.uid)))
     }
 
-    fn add(&mut self, object: &Object) -> Stored<()> {
+    fn add(&mut self, object: &Object, _: &str, _: &str) -> Stored<()> {
         self.put(object)
     }
 

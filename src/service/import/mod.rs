@@ -15,7 +15,7 @@ use super::authn::Caller;
 use super::build::{Rows, Unmade, Work};
 use super::change::{Change, RequestFacts};
 use super::clock::wall;
-use super::facts::Written;
+use super::facts::Row;
 use super::fields;
 use super::memory::{Key, Memory, OrgState};
 use super::object::{Kind, Object};
@@ -180,7 +180,12 @@ impl Target {
     }
 }
 
-type Batch = (Vec<Object>, Vec<Entry>);
+/// What the records of a change say: objects, with their fields and references as text, and the records.
+struct Batch {
+    objects: Vec<Object>,
+    texts: Vec<(String, String)>,
+    entries: Vec<Entry>,
+}
 
 fn fill(
     order: &Order<'_>,
@@ -198,12 +203,12 @@ fn fill(
         Unmade::Unread(error) => vec![error.to_string()],
         Unmade::Contradiction(why) => vec![why],
     };
-    work.all(&mut Rows { read, org: &state.uid, seen: &AtomicU64::new(0) }).map_err(unmade)?;
+    work.all(&mut Rows::of(read, &state.uid, &AtomicU64::new(0))).map_err(unmade)?;
     let catalog = Catalog::of(read, &state.uid).map_err(|e| vec![e.to_string()])?;
     let seq = read.head(&state.uid).map_err(|e| vec![e.to_string()])?.0;
     let (to, batches) = sync_channel::<Batch>(64);
     std::thread::scope(|threads| {
-        let writing = target.map(|t| threads.spawn(|| write(&t.store, &state.uid, batches)));
+        let writing = target.map(|t| threads.spawn(|| write(&t.store, &state.uid, at, batches)));
         let mut run = Run {
             order,
             ops: ops(),
@@ -217,6 +222,7 @@ fn fill(
                 peppers,
             },
             batch: Vec::new(),
+            texts: Vec::new(),
             batch_bytes: 0,
             made: KINDS.iter().map(|k| (*k, 0)).collect(),
             records: 0,
@@ -255,13 +261,13 @@ fn past_quota(read: &mut dyn Read, org: &str, made: &[(Kind, u64)]) -> Stored<Ve
 }
 
 /// Fills the copy until nobody sends any more.
-fn write(store: &Sqlite, org: &str, batches: Receiver<Batch>) -> Stored<()> {
+fn write(store: &Sqlite, org: &str, at: i64, batches: Receiver<Batch>) -> Stored<()> {
     let mut tx = store.writer()?;
     let mut written = 0;
     tx.begin()?;
-    for (objects, entries) in batches {
-        for object in &objects {
-            tx.add(object)?;
+    for Batch { objects, texts, entries } in batches {
+        for (object, (body, refs)) in objects.iter().zip(&texts) {
+            tx.add(object, body, refs)?;
         }
         for entry in &entries {
             tx.append(org, entry)?;
@@ -273,6 +279,7 @@ fn write(store: &Sqlite, org: &str, batches: Receiver<Batch>) -> Stored<()> {
             written = 0;
         }
     }
+    tx.set_fact(&quotas::imported(org), &at.to_string())?;
     tx.commit()
 }
 
@@ -315,6 +322,7 @@ impl Maker {
             host: true,
             at: self.at,
             seq: self.seq,
+            heard: false,
             after: Vec::new(),
             before: HashMap::new(),
             rules: Vec::new(),
@@ -331,6 +339,7 @@ struct Run<'a, 'v> {
     work: Work<'v>,
     input: Input,
     batch: Vec<Object>,
+    texts: Vec<(String, String)>,
     batch_bytes: usize,
     made: Vec<(Kind, u64)>,
     records: u64,
@@ -402,16 +411,19 @@ impl Run<'_, '_> {
 
     /// Puts an object into the directories, and into the record that is being made.
     fn take(&mut self, object: Object) -> Result<(), String> {
-        let written = Written::of(&object);
-        self.work.add(&written.row()?).map_err(|m| match m.field.is_empty() {
+        let (body, refs) = object.written();
+        let row = Row::read((object.kind, &object.uid, &object.name, &object.scope), &body, &refs)?;
+        self.work.add(&row).map_err(|m| match m.field.is_empty() {
             true => m.why,
             false => format!("{}: {}", m.field, m.why),
         })?;
         if let Some((_, made)) = self.made.iter_mut().find(|(kind, _)| *kind == object.kind) {
             *made += 1;
         }
-        self.batch_bytes += written.bytes() + OBJECT_BYTES;
+        let texts = [&object.uid, &object.name, &object.scope, &body, &refs];
+        self.batch_bytes += texts.into_iter().map(String::len).sum::<usize>() + OBJECT_BYTES;
         self.batch.push(object);
+        self.texts.push((body, refs));
         if self.batch.len() >= BATCH_OBJECTS_MAX || self.batch_bytes >= BATCH_BYTES_MAX {
             self.send()?;
         }
@@ -420,7 +432,7 @@ impl Run<'_, '_> {
 
     /// Hands the objects of a record over, with it.
     fn send(&mut self) -> Result<(), String> {
-        let objects = std::mem::take(&mut self.batch);
+        let (objects, texts) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.texts));
         self.batch_bytes = 0;
         if objects.is_empty() || !self.mistakes.is_empty() {
             return Ok(());
@@ -438,7 +450,7 @@ impl Run<'_, '_> {
         self.records += entries.len() as u64;
         if let Some(to) = &self.to {
             // Whoever doesn't take it any more says why when it is asked.
-            let _ = to.send((objects, entries));
+            let _ = to.send(Batch { objects, texts, entries });
         }
         Ok(())
     }

@@ -109,6 +109,25 @@ fn conforms(store: &dyn Store) {
     let rows = r.changes("a", 0, 10).unwrap();
     assert_eq!(rows, [ChangeRow { seq: 1, entry: entry(5, "one") }]);
     assert_eq!(r.leaves("a").unwrap(), [entry(5, "one").leaf()]);
+
+    w.begin().unwrap();
+    for name in ["x", "y", "z"] {
+        let object = thing("a", Kind::Group, name, &[]);
+        let (body, refs) = object.written();
+        w.add(&object, &body, &refs).unwrap();
+        let read = r.object("a", &object.uid).unwrap();
+        assert_eq!(read, None, "not yet committed");
+    }
+    w.commit().unwrap();
+    let all: Vec<String> = r.list("a", Kind::Group, "", 9).unwrap().into_iter().map(|o| o.uid).collect();
+    assert_eq!(all.len(), 3);
+    for (after, limit, found) in
+        [("", 9, &all[..]), ("", 2, &all[..2]), (&all[0], 9, &all[1..]), (&all[2], 9, &[])]
+    {
+        let mut seen = Vec::new();
+        r.rows("a", Kind::Group, after, limit, &mut |row| seen.push(row.uid.to_owned())).unwrap();
+        assert_eq!(seen, found, "after `{after}`, {limit} at most");
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl RowCopy {
 }
 
 /// What can be read.
-pub trait Read {
+pub trait Read: Send {
     /// What is wrong with the database itself, whatever it holds; none if it is sound.
     fn damage(&mut self) -> Stored<Option<String>>;
     /// A fact about the whole store.
@@ -137,8 +137,15 @@ pub trait Read {
     fn ever_referring(&mut self, org: &str, uid: &str) -> Stored<Vec<Object>>;
     /// Calls `see` with every living object of these kinds.
     fn each(&mut self, org: &str, kinds: &[Kind], see: &mut dyn FnMut(Object)) -> Stored<()>;
-    /// Calls `see` with the row of every living object of a kind.
-    fn rows(&mut self, org: &str, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()>;
+    /// Calls `see` with the rows of living objects of a kind with a uid after this one, in the order of uids.
+    fn rows(
+        &mut self,
+        org: &str,
+        kind: Kind,
+        after: &str,
+        limit: usize,
+        see: &mut dyn FnMut(&StoredRow<'_>),
+    ) -> Stored<()>;
     /// Calls `see` with every object of an organization, deleted ones too.
     fn every(&mut self, org: &str, see: &mut dyn FnMut(Object)) -> Stored<()>;
     /// Changes of an organization after this number.
@@ -183,8 +190,8 @@ pub trait Write: Read {
     }
     /// Writes an object as it now is.
     fn put(&mut self, object: &Object) -> Stored<()>;
-    /// Writes an object that is new.
-    fn add(&mut self, object: &Object) -> Stored<()>;
+    /// Writes an object that is new; `body` and `refs` are what [`Object::written`] says of it.
+    fn add(&mut self, object: &Object, body: &str, refs: &str) -> Stored<()>;
     /// Appends to the log of an organization: the next number.
     fn append(&mut self, org: &str, entry: &Entry) -> Stored<i64>;
     /// Keeps an answer; those older than `since` go.

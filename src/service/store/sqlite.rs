@@ -129,12 +129,6 @@ const INSERT: &str =
     "INSERT INTO objects (org, kind, uid, name, scope, revision, created, deleted, body, refs)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// Fields and references as they are stored.
-fn written(object: &Object) -> (String, String) {
-    let body = serde_json::to_string(&object.body).expect("store: fields are JSON");
-    (body, serde_json::to_string(&object.refs).expect("store: references are JSON"))
-}
-
 fn damaged(column: usize, message: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, message.into())
 }
@@ -237,12 +231,21 @@ impl Read for Db {
         Ok(())
     }
 
-    fn rows(&mut self, org: &str, kind: Kind, see: &mut dyn FnMut(&StoredRow<'_>)) -> Stored<()> {
+    fn rows(
+        &mut self,
+        org: &str,
+        kind: Kind,
+        after: &str,
+        limit: usize,
+        see: &mut dyn FnMut(&StoredRow<'_>),
+    ) -> Stored<()> {
         let sql = "SELECT uid, name, scope, body, refs FROM objects
-                   WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL ORDER BY uid";
+                   WHERE org = ?1 AND uid > ?2 AND uid < ?3 AND deleted IS NULL ORDER BY uid LIMIT ?4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut query = self.0.prepare_cached(sql).map_err(failed)?;
         let (first, last) = range(kind);
-        let mut rows = query.query(params![org, first, last]).map_err(failed)?;
+        let values = params![org, first.as_str().max(after), last, limit];
+        let mut rows = query.query(values).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let text = |n: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(n)?.as_str()?) };
             let read = || {
@@ -411,12 +414,15 @@ impl Write for Db {
             .prepare_cached(sql)
             .and_then(|mut q| q.query_row([&object.uid], |r| Ok((r.get(0)?, r.get(1)?))).optional())
             .map_err(failed)?;
-        let Some((org, refs)) = before else { return self.add(object) };
+        let Some((org, refs)) = before else {
+            let (body, refs) = object.written();
+            return self.add(object, &body, &refs);
+        };
         if org != object.org {
             return Err(StoreError::Crossing);
         }
         let o = object;
-        let (body, now) = written(object);
+        let (body, now) = object.written();
         self.run(
             "UPDATE objects SET name = ?3, scope = ?4, revision = ?5, deleted = ?6, body = ?7, refs = ?8
              WHERE org = ?1 AND uid = ?2",
@@ -434,9 +440,8 @@ impl Write for Db {
         Ok(())
     }
 
-    fn add(&mut self, object: &Object) -> Stored<()> {
+    fn add(&mut self, object: &Object, body: &str, refs: &str) -> Stored<()> {
         let o = object;
-        let (body, refs) = written(object);
         self.run(
             INSERT,
             params![
