@@ -8,8 +8,8 @@
 
 use super::bytes::Hash32;
 use super::files::{Appender, Files};
-use super::frame::frame;
-use super::layout::{Chunk, Day, Header, batch_payload, chunk_payload, day_of};
+use super::frame::{HEAD, frame, frame_of};
+use super::layout::{Chunk, Day, Header, Packed, batch_head, chunk_payload, day_of};
 use super::merkle::{Leaves, Tree};
 use super::note::Checkpoint;
 use super::record::{Entry, Moment};
@@ -171,6 +171,12 @@ impl DayLog {
     /// - Errors: then nothing is acknowledged. After [`DayError::Io`] the batch may be there after all when the log is opened
     ///   anew, and until then every call answers [`DayError::Failed`].
     pub fn append_batch(&mut self, batch: &[Entry]) -> Result<Range<u64>, DayError> {
+        let packed: Vec<Packed> = batch.iter().map(Packed::of).collect();
+        self.append_packed(&packed)
+    }
+
+    /// The same for records that were packed elsewhere.
+    pub fn append_packed(&mut self, batch: &[Packed]) -> Result<Range<u64>, DayError> {
         if self.failed {
             return Err(DayError::Failed);
         }
@@ -180,19 +186,19 @@ impl DayLog {
         if let Some(entry) = batch.iter().find(|entry| (day_of(entry.time) - day).abs() > 1) {
             return Err(DayError::Time(entry.time.to_string()));
         }
-        let payload = batch_payload(first, batch);
-        if payload.len() > DAY_FRAME_BYTES_MAX {
-            return Err(DayError::TooLarge(payload.len()));
+        let head = batch_head(first);
+        let bytes = frame_of(std::iter::once(&head[..]).chain(batch.iter().map(|entry| &*entry.bytes)));
+        if bytes.len() > HEAD + DAY_FRAME_BYTES_MAX {
+            return Err(DayError::TooLarge(bytes.len() - HEAD));
         }
         self.failed = true;
         if self.days.last().is_none_or(|last| last.number != day) {
             self.begin_day(day)?;
         }
-        self.write(&frame(&payload))?;
+        self.write(&bytes)?;
         for entry in batch {
-            let leaf = entry.leaf();
-            self.tree.push(leaf);
-            self.waiting.push(leaf);
+            self.tree.push(entry.leaf);
+            self.waiting.push(entry.leaf);
         }
         if self.waiting.len() >= CHUNK_LEAVES {
             self.write_leaves(false)?;

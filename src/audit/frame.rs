@@ -19,12 +19,19 @@ const READ: usize = 1 << 20;
 
 /// The frame around a payload.
 pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_le_bytes();
-    let mut bytes = Vec::with_capacity(HEAD + payload.len());
+    frame_of(std::iter::once(payload))
+}
+
+/// The frame around a payload that is given in parts.
+pub(super) fn frame_of<'p>(parts: impl Iterator<Item = &'p [u8]> + Clone) -> Vec<u8> {
+    let length: usize = parts.clone().map(<[u8]>::len).sum();
+    let mut bytes = Vec::with_capacity(HEAD + length);
     bytes.extend_from_slice(&MARKER);
-    bytes.extend_from_slice(&length);
-    bytes.extend_from_slice(&sum(&length, payload).to_le_bytes());
-    bytes.extend_from_slice(payload);
+    bytes.extend_from_slice(&(length as u32).to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    parts.for_each(|part| bytes.extend_from_slice(part));
+    let sum = sum(&bytes[4..8], &bytes[HEAD..]);
+    bytes[8..HEAD].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 const HEADER: u8 = 0;
 const BATCH: u8 = 1;
 const CHUNK: u8 = 2;
+/// Bytes of a packed record beside record and personal values.
+const PACKED_HEAD: usize = 40;
 /// Bytes of a chunk's payload before its hashes.
 const CHUNK_HEAD: usize = 17;
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -117,20 +119,35 @@ impl Header {
     }
 }
 
-/// A batch: the number of its first record, then for each record salt, time, and with their lengths record and personal values.
-pub(super) fn batch_payload(first: u64, batch: &[Entry]) -> Vec<u8> {
-    let mut bytes = vec![BATCH];
-    bytes.extend_from_slice(&first.to_le_bytes());
-    for entry in batch {
+/// A record as a batch has it, with its leaf hash: what takes time is done before its turn to be written comes.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Salt, time, and with their lengths record and personal values.
+    pub(super) bytes: Vec<u8>,
+    pub(super) leaf: Hash32,
+    pub(super) time: Moment,
+}
+
+impl Packed {
+    /// Packs an entry.
+    pub fn of(entry: &Entry) -> Packed {
         let personal = serde_json::to_vec(&entry.personal).expect("texts and salts are JSON");
+        let mut bytes = Vec::with_capacity(PACKED_HEAD + entry.record.len() + personal.len());
         bytes.extend_from_slice(&entry.salt.0);
         bytes.extend_from_slice(&entry.time.0.to_le_bytes());
         for part in [entry.record.as_bytes(), &personal] {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part);
         }
+        Packed { bytes, leaf: entry.leaf(), time: entry.time }
     }
-    bytes
+}
+
+/// What a batch begins with: the number of its first record. Its records follow.
+pub(super) fn batch_head(first: u64) -> [u8; 9] {
+    let mut head = [BATCH; 9];
+    head[1..].copy_from_slice(&first.to_le_bytes());
+    head
 }
 
 /// The number of the first record of a batch, and its entries.

@@ -3,7 +3,7 @@
 //! | to | use |
 //! |---|---|
 //! | write a record | [`record::Draft::new`], `seal` what is personal, `finish` the [`record::Record`]: an [`record::Entry`] |
-//! | keep decisions | [`DayLog::open`], [`DayLog::append_batch`] once a group commit, [`DayLog::store_checkpoint`] |
+//! | keep decisions | [`DayLog::open`], [`DayLog::append_batch`] (or `append_packed`) once a group commit, [`DayLog::store_checkpoint`] |
 //! | keep changes | rows of your own with the four parts of the [`record::Entry`] and its `leaf()`; a [`merkle::Tree`] in memory |
 //! | sign | [`note::SignerKey`], [`note::Checkpoint::sign`], [`note::Rotation::sign`]; origins by [`record::origin`] |
 //! | export, verify | [`export::Exporter`], [`verify::verify`]: a [`verify::Report`] or the first [`Finding`] |
@@ -34,5 +34,6 @@ pub mod verify;
 pub use bytes::{Bytes, Hash32, Salt};
 pub use day::{Cut, DayError, DayLog, KeptDay};
 pub use finding::{Finding, Place};
+pub use layout::Packed;
 pub use open::checkpoints;
 pub use read::Records;

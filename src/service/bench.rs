@@ -1,8 +1,8 @@
-//! For `benches/load`: the service as it is, over a log of decisions that keeps nothing; and a large directory at once.
+//! For `benches/load`: the service as it is, over a log of decisions that keeps nothing; a large directory at once; indexes.
 //!
 //! In:    a data folder; an address on this machine, or accounts and resources.
 //! Out:   the interface, whose decisions are made, and their records, and thrown away; a directory with the records of its
-//!        changes.
+//!        changes; logs that are indexed to their ends.
 //! Law:   only the feature `bench` has it, and no command of ours calls it.
 
 use super::change::{Change, RequestFacts};
@@ -17,6 +17,7 @@ use super::retention::Keep;
 use super::running::{Places, Service, Settings, lock};
 use super::secret::new_uid;
 use super::store::{Read, Sqlite, Store, Write};
+use crate::audit::record::Log;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,10 +30,7 @@ pub fn serve_keeping_nothing(data: &Path, address: SocketAddr) -> Result<(), Str
         return Err(format!("{address} is not on this machine"));
     }
     lines::start(tracing::Level::INFO);
-    let keep = Keep { days: i64::MAX, bytes: u64::MAX };
-    let settings = Settings { proxies: Vec::new(), keep, reserve: 0, owner_gone_days: 14 };
-    let mut service =
-        Service::open(&Places::below(data, None), settings, &std::sync::atomic::AtomicU64::new(0))?;
+    let mut service = open(data)?;
     service.decisions = Decisions::keeping_nothing();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| e.to_string())?.block_on(async {
@@ -41,6 +39,30 @@ pub fn serve_keeping_nothing(data: &Path, address: SocketAddr) -> Result<(), Str
         http::serve(listener, Arc::new(service), &limits, std::future::pending()).await;
         Ok(())
     })
+}
+
+fn open(data: &Path) -> Result<Service, String> {
+    let keep = Keep { days: i64::MAX, bytes: u64::MAX };
+    let settings = Settings { proxies: Vec::new(), keep, reserve: 0, owner_gone_days: 14 };
+    Service::open(&Places::below(data, None), settings, &std::sync::atomic::AtomicU64::new(0))
+}
+
+/// Brings the indexes of the logs up to the logs, which a service does beside answering, a little each second.
+pub fn index(data: &Path) -> Result<(), String> {
+    let service = open(data)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    let orgs = service.read(|read| Ok(read.organizations()?)).map_err(|problem| problem.detail)?;
+    for org in orgs {
+        let through = || [Log::Decisions, Log::Changes].map(|log| service.finder.through(&org, log));
+        loop {
+            let before = through();
+            service.finder.go_on(&service, runtime.handle(), &org)?;
+            if through() == before {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a directory is filled with.

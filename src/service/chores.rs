@@ -26,6 +26,9 @@ use tokio::runtime::Handle;
 
 /// How often it is looked what is to be done.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How much the thread steps back behind those that answer, in steps of `nice`.
+#[cfg(target_os = "linux")]
+const LESS_URGENT: i32 = 10;
 /// How often the logs of changes get a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked who answers for what.
@@ -51,6 +54,11 @@ pub fn start(service: &Arc<Service>) {
     let watched = Arc::downgrade(service);
     let runtime = Handle::current();
     let work = move || {
+        // Answering comes first: what is done here takes the processor only as far as nobody else wants it.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::nice(LESS_URGENT) {
+            tracing::warn!(%error, "what is done beside answering is as urgent as answering");
+        }
         let mut done = Done::default();
         while let Some(service) = watched.upgrade() {
             if let Ok(now) = service.now() {

@@ -6,11 +6,12 @@
 //!        damaged while nobody looked keeps policyd from starting. Reading is done elsewhere, on a snapshot.
 
 use super::clock::Clock;
+use super::durations::Durations;
 use super::retention::{self, Keep};
 use super::running::{Places, day_log};
 use crate::audit::note::{Checkpoint, SignerKey};
 use crate::audit::record::{Entry, Log, origin};
-use crate::audit::{DayError, DayLog};
+use crate::audit::{DayError, DayLog, Packed};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 type Look = Box<dyn FnOnce(&mut DayLog) + Send>;
 
 enum Job {
-    Append(String, Entry, oneshot::Sender<bool>),
+    Append(String, Packed, oneshot::Sender<bool>),
     Look(String, Look),
 }
 
@@ -49,6 +50,8 @@ pub struct Decisions {
     /// None in a benchmark that keeps nothing.
     jobs: Option<Sender<Job>>,
     failed: Arc<OnceLock<String>>,
+    /// How long it took to write a group and have it on the disk.
+    pub writes: Arc<Durations>,
 }
 
 /// A thread that still opens what is there.
@@ -78,19 +81,21 @@ impl Decisions {
         let (jobs, queue) = channel();
         let (told, opened) = channel();
         let failed = Arc::new(OnceLock::new());
-        let work = Work { begin, logs: HashMap::new(), signed: Instant::now(), kept: Instant::now() };
+        let writes = Arc::<Durations>::default();
+        let (signed, kept) = (Instant::now(), Instant::now());
+        let work = Work { begin, logs: HashMap::new(), signed, kept, writes: Arc::clone(&writes) };
         let flag = Arc::clone(&failed);
         std::thread::Builder::new()
             .name("policyd-decisions".to_owned())
             .spawn(move || work.run(&queue, &flag, &told))
             .expect("decisions: a thread can be started");
-        Opening { decisions: Decisions { jobs: Some(jobs), failed }, opened }
+        Opening { decisions: Decisions { jobs: Some(jobs), failed, writes }, opened }
     }
 
     /// Takes every record for durable, and keeps none.
     #[cfg(feature = "bench")]
     pub fn keeping_nothing() -> Decisions {
-        Decisions { jobs: None, failed: Arc::default() }
+        Decisions { jobs: None, failed: Arc::default(), writes: Arc::default() }
     }
 
     /// Returns once a record is durable; false if it isn't.
@@ -101,10 +106,10 @@ impl Decisions {
     /// The same for several records; they share a write to the disk where they can.
     pub async fn append_all(&self, org: &str, entries: Vec<Entry>) -> bool {
         let Some(jobs) = &self.jobs else { return true };
-        let mut waits = Vec::new();
+        let mut waits = Vec::with_capacity(entries.len());
         for entry in entries {
             let (done, wait) = oneshot::channel();
-            if jobs.send(Job::Append(org.to_owned(), entry, done)).is_err() {
+            if jobs.send(Job::Append(org.to_owned(), Packed::of(&entry), done)).is_err() {
                 return false;
             }
             waits.push(wait);
@@ -134,7 +139,7 @@ impl Decisions {
     /// Appends without waiting: for what nobody waits to hear.
     pub fn append_later(&self, org: &str, entry: Entry) {
         // A thread that has ended has said why.
-        let job = Job::Append(org.to_owned(), entry, oneshot::channel().0);
+        let job = Job::Append(org.to_owned(), Packed::of(&entry), oneshot::channel().0);
         let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
     }
 
@@ -154,9 +159,10 @@ struct Work {
     logs: HashMap<String, DayLog>,
     signed: Instant,
     kept: Instant,
+    writes: Arc<Durations>,
 }
 
-type Batch = (Vec<Entry>, Vec<oneshot::Sender<bool>>);
+type Batch = (Vec<Packed>, Vec<oneshot::Sender<bool>>);
 
 impl Work {
     fn run(mut self, queue: &Receiver<Job>, failed: &OnceLock<String>, told: &Sender<Result<(), String>>) {
@@ -210,7 +216,9 @@ impl Work {
 
     fn append(&mut self, batches: HashMap<String, Batch>, failed: &OnceLock<String>) {
         for (org, (entries, done)) in batches {
-            let written = self.log(&org).and_then(|log| log.append_batch(&entries));
+            let began = Instant::now();
+            let written = self.log(&org).and_then(|log| log.append_packed(&entries));
+            self.writes.note(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
             if let Err(error) = &written {
                 fail(failed, error, &org);
             }

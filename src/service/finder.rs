@@ -11,7 +11,8 @@ use crate::audit::index::{BLOCK, Index, Word};
 use crate::audit::merkle::Leaves;
 use crate::audit::record::{Entry, Log};
 use crate::audit::{DayError, DayLog};
-use serde_json::Value;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -115,14 +116,18 @@ impl Finder {
     fn decisions(&self, org: &str, log: &DayLog, until: Instant) -> Result<(), DayError> {
         let leaf = |number: u64| log.leaves(number, 1).ok()?.pop();
         let mut index = self.open(org, Log::Decisions, &leaf)?;
+        // Of what retention has deleted nothing is left to be found. One pass over all blocks: each would begin before its first
+        // record.
+        let kept = log.kept_from();
+        let mut records = log.records(kept.max(index.through())..log.size());
         while index.through() + BLOCK <= log.size() && Instant::now() < until {
-            let block = index.through()..index.through() + BLOCK;
+            let end = index.through() + BLOCK;
+            let count = end - kept.clamp(index.through(), end);
             let mut words = Vec::new();
-            // Of what retention has deleted nothing is left to be found.
-            for found in log.records(log.kept_from().clamp(block.start, block.end)..block.end) {
+            for found in records.by_ref().take(usize::try_from(count).unwrap_or(usize::MAX)) {
                 words.extend(words_of(&found?.1));
             }
-            let Some(last) = leaf(block.end - 1) else { break };
+            let Some(last) = leaf(end - 1) else { break };
             index.add(words, last)?;
         }
         self.keep(org, Log::Decisions, index);
@@ -150,27 +155,79 @@ impl Finder {
     }
 }
 
+/// Of a record what it can be found by, as it stands in its text.
+#[derive(Default, Deserialize)]
+struct Named<'r> {
+    #[serde(borrow, default)]
+    account: Option<Account<'r>>,
+    #[serde(borrow, default)]
+    scope: Option<Text<'r>>,
+    #[serde(borrow, default)]
+    body: About<'r>,
+}
+
+#[derive(Default, Deserialize)]
+struct About<'r> {
+    #[serde(borrow, default)]
+    decided: Option<Decided<'r>>,
+}
+
+#[derive(Deserialize)]
+struct Decided<'r> {
+    #[serde(borrow, default)]
+    decisions: Vec<Item<'r>>,
+}
+
+#[derive(Deserialize)]
+struct Item<'r> {
+    #[serde(borrow, default)]
+    event: Option<Text<'r>>,
+    #[serde(borrow, default)]
+    account: Option<Account<'r>>,
+    #[serde(borrow, default)]
+    scope: Option<Text<'r>>,
+}
+
+#[derive(Deserialize)]
+struct Account<'r> {
+    #[serde(borrow, default)]
+    uid: Option<Text<'r>>,
+    #[serde(borrow, default)]
+    id: Id<'r>,
+    #[serde(borrow, default)]
+    kind: Option<Text<'r>>,
+    #[serde(borrow, default)]
+    credential: Option<Text<'r>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Id<'r> {
+    #[serde(borrow, default)]
+    plain: Option<Text<'r>>,
+}
+
+/// A text that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'r>(#[serde(borrow)] Cow<'r, str>);
+
 /// Everything that a record can be found by.
 fn words_of(entry: &Entry) -> Vec<Word> {
-    let record: Value = serde_json::from_str(&entry.record).unwrap_or_default();
-    let items = record["body"]["decided"]["decisions"].as_array();
+    let record: Named<'_> = serde_json::from_str(&entry.record).unwrap_or_default();
+    let items = record.body.decided.map(|decided| decided.decisions).unwrap_or_default();
     let mut words = Vec::new();
-    let mut add = |field: &str, value: &Value| {
-        if let Some(text) = value.as_str() {
-            words.push(Word::of(field, text));
-        }
+    let mut add = |field: &str, value: &Option<Text<'_>>| {
+        words.extend(value.iter().map(|text| Word::of(field, &text.0)));
     };
-    let of_items = |field: &'static str| items.into_iter().flatten().map(move |d| &d[field]);
-    for account in of_items("account").chain([&record["account"]]) {
-        add("account", &account["uid"]);
-        add("account", &account["id"]["plain"]);
-        add("kind", &account["kind"]);
-        add("credential", &account["credential"]);
+    for account in items.iter().map(|item| &item.account).chain([&record.account]).flatten() {
+        add("account", &account.uid);
+        add("account", &account.id.plain);
+        add("kind", &account.kind);
+        add("credential", &account.credential);
     }
-    of_items("event").for_each(|event| add("event", event));
-    for scope in of_items("scope").chain([&record["scope"]]).filter_map(Value::as_str) {
-        let ends = scope.match_indices('/').map(|(at, _)| at).chain([scope.len()]);
-        words.extend(ends.map(|end| Word::of("below", &scope[..end])));
+    items.iter().for_each(|item| add("event", &item.event));
+    for scope in items.iter().map(|item| &item.scope).chain([&record.scope]).flatten() {
+        let ends = scope.0.match_indices('/').map(|(at, _)| at).chain([scope.0.len()]);
+        words.extend(ends.map(|end| Word::of("below", &scope.0[..end])));
     }
     let named = entry.personal.iter().filter(|p| p.field == "account.id");
     words.extend(named.map(|p| Word::of("account", &p.value)));
@@ -183,4 +240,114 @@ pub fn wanted(filters: &[(String, String)]) -> Vec<Word> {
     let indexed =
         filters.iter().filter(|(field, value)| known.contains(&field.as_str()) && !value.is_empty());
     indexed.map(|(field, value)| Word::of(field, value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::record::{Actor, Body, ChangeFacts, DecisionFacts, Draft, Fact, Moment, Record};
+    use serde_json::{Value, json};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// What the words say, read field by field from the whole record.
+    fn plainly(entry: &Entry) -> BTreeSet<Word> {
+        let record: Value = serde_json::from_str(&entry.record).expect("a record is JSON");
+        let items = record["body"]["decided"]["decisions"].as_array().cloned().unwrap_or_default();
+        let mut words = BTreeSet::new();
+        for account in items.iter().map(|item| &item["account"]).chain([&record["account"]]) {
+            let fields = [("account", &account["uid"]), ("account", &account["id"]["plain"])];
+            for (field, value) in fields.into_iter().chain(["kind", "credential"].map(|f| (f, &account[f]))) {
+                words.extend(value.as_str().map(|text| Word::of(field, text)));
+            }
+        }
+        words.extend(items.iter().filter_map(|item| Some(Word::of("event", item["event"].as_str()?))));
+        for scope in items.iter().map(|item| &item["scope"]).chain([&record["scope"]]) {
+            let parts: Vec<&str> = scope.as_str().into_iter().flat_map(|path| path.split('/')).collect();
+            words.extend((1..=parts.len()).map(|n| Word::of("below", &parts[..n].join("/"))));
+        }
+        let named = entry.personal.iter().filter(|p| p.field == "account.id");
+        words.extend(named.map(|p| Word::of("account", &p.value)));
+        words
+    }
+
+    fn actor(id: Fact, uid: &str, credential: Option<&str>) -> Actor {
+        Actor {
+            kind: "service_account".to_owned(),
+            id,
+            uid: uid.to_owned(),
+            credential: credential.map(str::to_owned),
+            owner: Some("usr_1".to_owned()),
+            groups: vec!["group \"a\"".to_owned()],
+            roles: Vec::new(),
+        }
+    }
+
+    fn decision(event: &str, account: Option<Actor>, scope: Option<&str>) -> DecisionFacts {
+        DecisionFacts {
+            event: event.to_owned(),
+            action: "read".to_owned(),
+            resource: Fact::Plain("document/plan".into()),
+            inputs: BTreeMap::from([("context".to_owned(), Fact::Plain(json!({ "account": [1, null] })))]),
+            allowed: true,
+            step: "allow".to_owned(),
+            rule: None,
+            account,
+            scope: scope.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_words_are_what_the_record_says() {
+        let mut draft = Draft::new().expect("randomness");
+        let sealed = draft.seal("usr_2", "account.id", "ana@example.com").expect("short");
+        let quoted = Some(actor(Fact::from("ci \"\u{e9}\\\n"), "svc_1", None));
+        let many = vec![
+            decision("ev_1", quoted.clone(), None),
+            decision("ev_2", Some(actor(sealed, "usr_2", Some("key_1"))), Some("acme/a \"b\"/live")),
+        ];
+        let change = ChangeFacts {
+            action: "users.create".to_owned(),
+            kind: "user".to_owned(),
+            uid: "usr_3".to_owned(),
+            after: Some(BTreeMap::from([("kind".to_owned(), Fact::from("user"))])),
+        };
+        let set = || "set_1".to_owned();
+        let bodies = [
+            (None, "acme", Body::Decided { policy_set: set(), decisions: many }, draft),
+            (
+                quoted,
+                "acme/shop/live",
+                Body::Decided { policy_set: set(), decisions: vec![decision("ev_3", None, None)] },
+                Draft::new().expect("randomness"),
+            ),
+            (
+                Some(actor(Fact::from("ci"), "svc_1", Some("key_2"))),
+                "",
+                Body::Changed { changes: vec![change], allowed_by: Vec::new() },
+                Draft::new().expect("randomness"),
+            ),
+        ];
+        let mut counts = Vec::new();
+        for (account, scope, body, draft) in bodies {
+            let record = Record {
+                schema: crate::audit::record::RECORD_SCHEMA,
+                log: Log::Decisions,
+                id: "rec_1".to_owned(),
+                time: Moment(1_790_000_000_000_000),
+                organization: "org_1".to_owned(),
+                scope: scope.to_owned(),
+                account,
+                chain: Vec::new(),
+                asked_by: None,
+                directory_revision: 7,
+                request: None,
+                body,
+            };
+            let entry = draft.finish(&record).expect("a small record");
+            let words: BTreeSet<Word> = words_of(&entry).into_iter().collect();
+            assert_eq!(words, plainly(&entry), "{}", entry.record);
+            counts.push(words.len());
+        }
+        assert_eq!(counts, [11, 7, 5]);
+    }
 }

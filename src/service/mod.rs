@@ -37,6 +37,7 @@ mod content;
 mod decide;
 mod decisions;
 mod delta;
+mod durations;
 mod erase;
 mod facts;
 mod fields;

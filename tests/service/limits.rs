@@ -294,6 +294,9 @@ fn an_operator_sees_how_it_is() {
     };
     assert_eq!(value("policyd_request_seconds_count{what=\"decide\"}"), 1.0);
     assert!(value("policyd_request_seconds_bucket{what=\"change\",le=\"+Inf\"}") > 10.0);
+    let written = value("policyd_decision_write_seconds_count");
+    assert!(written >= 1.0 && value("policyd_decision_write_seconds_bucket{le=\"+Inf\"}") == written);
+    assert!(value("policyd_decision_write_seconds_sum") > 0.0);
     assert!(value("policyd_database_bytes") > 10_000.0 && value("policyd_decisions_bytes") > 0.0);
     assert!(value("policyd_keys") >= 4.0 && value("policyd_connections") >= 1.0);
     assert_eq!((value("policyd_ready"), value("policyd_changes_waiting")), (1.0, 0.0));

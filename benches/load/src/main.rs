@@ -40,6 +40,10 @@ fn run(options: &Options) -> Result<(), String> {
     let world = world::World::new(options);
     let store = store::Store::prepared(options, &world)?;
     let rounds = rounds::run(options, &world, &store)?;
+    if let Some(file) = &options.json {
+        let text = format!("{:#}\n", table::figures(options, &rounds));
+        std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
     print!("{}", table::table(options, &rounds));
     Ok(())
 }

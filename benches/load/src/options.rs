@@ -22,9 +22,12 @@ pub struct Options {
     /// Decisions that are in the log before anything is measured
     #[arg(long, default_value_t = 5_000_000, default_value_if("quick", "true", "20000"))]
     pub records: u64,
-    /// How long each figure is measured
+    /// How long each figure is measured on which something is asked: (a), (b), and (a) at half its rate
     #[arg(long, default_value_t = 120, default_value_if("quick", "true", "5"))]
     pub seconds: u64,
+    /// How long the others are measured: (c), and batches
+    #[arg(long, default_value_t = 10, default_value_if("quick", "true", "5"))]
+    pub others: u64,
     /// How often each figure is measured, all in turn; the table has medians
     #[arg(long, default_value_t = 5, default_value_if("quick", "true", "1"))]
     pub rounds: usize,
@@ -35,11 +38,14 @@ pub struct Options {
     #[arg(long, default_value_t = 50)]
     pub batch: usize,
     /// How long a server runs before it is measured
-    #[arg(long, default_value_t = 3, default_value_if("quick", "true", "1"))]
+    #[arg(long, default_value_t = 2, default_value_if("quick", "true", "1"))]
     pub warm_up: u64,
     /// Try it, where nothing else is said: 400 accounts, 800 resources, 20,000 records, 5 seconds, 1 round
     #[arg(long)]
     pub quick: bool,
+    /// Also write every figure of every round into this file
+    #[arg(long)]
+    pub json: Option<PathBuf>,
     /// The folder of the store; made once for its sizes and used again
     #[arg(long, default_value = "target/stores")]
     pub store: PathBuf,
@@ -75,9 +81,14 @@ impl Options {
         Options::parse()
     }
 
-    /// How long each figure is measured.
-    pub fn time(&self) -> Duration {
-        Duration::from_secs(self.seconds)
+    /// The time before a figure, and the time of one on which something is asked.
+    pub fn time(&self) -> (Duration, Duration) {
+        (Duration::from_secs(self.warm_up), Duration::from_secs(self.seconds))
+    }
+
+    /// The same for the others.
+    pub fn others_time(&self) -> (Duration, Duration) {
+        (Duration::from_secs(self.warm_up), Duration::from_secs(self.others))
     }
 
     /// Whether this is the full measurement.
@@ -85,6 +96,7 @@ impl Options {
         let sizes = (self.accounts, self.resources, self.records, self.batch);
         sizes == (100_000, 1_000_000, 5_000_000, 50)
             && self.seconds >= 120
+            && self.others >= 5
             && self.rounds >= 5
             && self.connections == [32, 256]
     }

@@ -1,13 +1,15 @@
 //! The measurement: each server in turn, round by round, so that all see the same moments of the machine.
 //!
 //! In:    a prepared store.
-//! Out:   [`Rounds`]: every figure of every round.
-//! Law:   after each run of policyd the log is counted: it holds at least a record for each answer.
+//! Out:   [`Rounds`]: every figure of every round; after each round but the last what is known so far, on standard error.
+//! Law:   each server begins with the store as it was made. After each run of policyd the log is counted: it holds at least a
+//!        record for each answer.
 
 use crate::client::{Expect, Figure, Pace, drive};
 use crate::options::Options;
 use crate::server::{Server, Which};
 use crate::store::Store;
+use crate::table::table;
 use crate::world::{Request, World};
 use std::time::Duration;
 
@@ -31,9 +33,9 @@ pub struct Measured {
 /// All figures.
 pub struct Rounds {
     pub all: Vec<Measured>,
+    /// How many rounds are over.
+    pub done: usize,
     pub allowed_percent: usize,
-    /// Records in the log at the end, decisions in batches counted once for each record.
-    pub records: u64,
     /// Records that were checked to be there for answers that were given.
     pub checked: u64,
     /// MiB.
@@ -44,17 +46,17 @@ pub struct Rounds {
 pub fn run(options: &Options, world: &World, store: &Store) -> Result<Rounds, String> {
     let singles = world.singles("127.0.0.1", &store.keys);
     let batches = world.batches("127.0.0.1", &store.keys, options.batch);
-    let mut rounds = Rounds {
-        all: Vec::new(),
-        allowed_percent: world.allowed_percent(),
-        records: 0,
-        checked: 0,
-        memory: 0,
-    };
+    let mut rounds =
+        Rounds { all: Vec::new(), done: 0, allowed_percent: world.allowed_percent(), checked: 0, memory: 0 };
     for round in 1..=options.rounds {
         let kept = kept(options, store, &singles, &batches, &mut rounds)?;
-        let nothing = plain(options, store, Which::Nothing, &[&singles, &batches])?;
-        let empty = plain(options, store, Which::Empty, &[&singles])?;
+        let nothing = plain(
+            options,
+            store,
+            Which::Nothing,
+            &[(&singles, options.time()), (&batches, options.others_time())],
+        )?;
+        let empty = plain(options, store, Which::Empty, &[(&singles, options.others_time())])?;
         for (((connections, kept), nothing), empty) in
             options.connections.iter().zip(kept).zip(nothing).zip(empty)
         {
@@ -65,16 +67,6 @@ pub fn run(options: &Options, world: &World, store: &Store) -> Result<Rounds, St
             let Ok([empty]) = <[Figure; 1]>::try_from(empty) else {
                 unreachable!("rounds: one figure was asked for")
             };
-            eprintln!(
-                "round {round}, {connections} connections: policyd {:.0}/s, keeping nothing {:.0}/s, empty {:.0}/s; \
-                 p99 {:.2} ms at {:.0}/s; batches {:.0} decisions/s",
-                singles.rate(),
-                nothing.rate(),
-                empty.rate(),
-                half.millis(0.99),
-                half.rate(),
-                batches.rate() * options.batch as f64,
-            );
             let connections = *connections;
             rounds.all.push(Measured {
                 connections,
@@ -85,6 +77,10 @@ pub fn run(options: &Options, world: &World, store: &Store) -> Result<Rounds, St
                 batches,
                 nothing_batches,
             });
+        }
+        rounds.done = round;
+        if round < options.rounds {
+            eprintln!("{}", table(options, &rounds));
         }
     }
     Ok(rounds)
@@ -98,26 +94,24 @@ fn kept(
     batches: &[Request],
     rounds: &mut Rounds,
 ) -> Result<Vec<[Figure; 3]>, String> {
+    store.reset()?;
     let before = store.records()?;
     let server = Server::start(Which::Policyd, &options.policyd, &store.data)?;
-    let warm_up = Duration::from_secs(options.warm_up);
     let mut all = Vec::new();
     for connections in &options.connections {
-        let ask = |requests: &[Request], pace: Pace| {
-            let times = (warm_up, options.time());
+        let ask = |requests: &[Request], pace: Pace, times: (Duration, Duration)| {
             drive(&server.address, requests, Expect::Decisions, *connections, pace, times)
                 .map_err(|e| format!("{e}\npolicyd said:\n{}", server.said()))
         };
-        let closed = ask(singles, Pace::Closed)?;
-        let half = ask(singles, Pace::Open(closed.rate() / 2.0))?;
-        let batched = ask(batches, Pace::Closed)?;
+        let closed = ask(singles, Pace::Closed, options.time())?;
+        let half = ask(singles, Pace::Open(closed.rate() / 2.0), options.time())?;
+        let batched = ask(batches, Pace::Closed, options.others_time())?;
         all.push([closed, half, batched]);
     }
     rounds.memory = rounds.memory.max(server.memory().unwrap_or(0));
     drop(server);
-    rounds.records = store.records()?;
     let answered: u64 = all.iter().flatten().map(|figure| figure.recorded).sum();
-    let added = rounds.records - before;
+    let added = store.records()? - before;
     if added < answered {
         return Err(format!(
             "{answered} requests were answered, and the log has {added} records more: some are lost"
@@ -127,19 +121,19 @@ fn kept(
     Ok(all)
 }
 
-/// A server to compare with: closed loop, each kind of request, for each number of connections.
+/// A server to compare with: closed loop, each kind of request for its time, for each number of connections.
 fn plain(
     options: &Options,
     store: &Store,
     which: Which,
-    kinds: &[&[Request]],
+    kinds: &[(&[Request], (Duration, Duration))],
 ) -> Result<Vec<Vec<Figure>>, String> {
+    store.reset()?;
     let server = Server::start(which, &options.policyd, &store.data)?;
     let expect = if which == Which::Empty { Expect::Any } else { Expect::Decisions };
-    let times = (Duration::from_secs(options.warm_up), options.time());
     let one = |connections: &usize| {
-        let figure = |requests: &&[Request]| {
-            drive(&server.address, requests, expect, *connections, Pace::Closed, times)
+        let figure = |(requests, times): &(&[Request], (Duration, Duration))| {
+            drive(&server.address, requests, expect, *connections, Pace::Closed, *times)
                 .map_err(|e| format!("{e}\nthe server said:\n{}", server.said()))
         };
         kinds.iter().map(figure).collect()

@@ -13,7 +13,7 @@ use policyc::audit::files::Disk;
 use policyc::audit::record::{
     Actor, Body, DecisionFacts, Draft, Entry, Fact, Log, Moment, RECORD_SCHEMA, Record, RequestFacts,
 };
-use policyc::service::bench::{Item, fill};
+use policyc::service::bench::{Item, fill, index};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,6 +35,8 @@ pub struct Store {
     pub keys: Vec<String>,
     /// Of the log of decisions: installation, organization, log.
     origin: String,
+    /// The files of the log and of its index below the data folder, with their bytes, as they were made.
+    files: BTreeMap<String, u64>,
 }
 
 impl Store {
@@ -48,8 +50,9 @@ impl Store {
         let data = options.store.join(name);
         let marker = data.with_extension("json");
         if let Ok(text) = fs::read_to_string(&marker) {
-            return Store::read(&data, &text)
-                .ok_or_else(|| format!("{} can't be read: delete it", marker.display()));
+            let store = Store::read(&data, &text);
+            let store = store.ok_or_else(|| format!("{} can't be read: delete it", marker.display()))?;
+            return if store.files.is_empty() { store.finish(&marker) } else { Ok(store) };
         }
         let failed = |e: std::io::Error| format!("{}: {e}", data.display());
         if data.exists() {
@@ -75,20 +78,76 @@ impl Store {
             let server = Server::start(Which::Policyd, &options.policyd, &data)?;
             let keys = keys(&server.address, admin)?;
             let origin = first_decision(&server.address, admin, &keys[0], world)?;
-            json!({ "keys": keys, "origin": origin })
+            (keys, origin)
         };
-        let text = made.to_string();
-        let store = Store::read(&data, &text).ok_or("the origin of the log of decisions can't be read")?;
+        let store = Store { data, keys: made.0, origin: made.1, files: BTreeMap::new() };
         store.fill(options.records)?;
-        fs::write(&marker, text).map_err(failed)?;
-        Ok(store)
+        store.mark(&marker)?;
+        store.finish(&marker)
+    }
+
+    /// Indexes the logs, and notes the files as they are then.
+    fn finish(mut self, marker: &Path) -> Result<Store, String> {
+        eprintln!("indexing the logs");
+        index(&self.data)?;
+        // What that wrote of its own ends with a whole frame.
+        self.records()?;
+        self.files = self.files()?;
+        self.mark(marker)?;
+        Ok(self)
+    }
+
+    fn mark(&self, marker: &Path) -> Result<(), String> {
+        let made = json!({ "keys": self.keys, "origin": self.origin, "files": self.files });
+        fs::write(marker, made.to_string()).map_err(|e| format!("{}: {e}", marker.display()))
+    }
+
+    fn folders(&self) -> [String; 2] {
+        let uid = self.origin.split('/').nth(1).unwrap_or_default();
+        [format!("decisions/{uid}"), "index".to_owned()]
+    }
+
+    fn files(&self) -> Result<BTreeMap<String, u64>, String> {
+        let mut files = BTreeMap::new();
+        for folder in self.folders() {
+            let at = self.data.join(&folder);
+            let failed = |e: std::io::Error| format!("{}: {e}", at.display());
+            for entry in fs::read_dir(&at).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                files.insert(name, entry.metadata().map_err(failed)?.len());
+            }
+        }
+        Ok(files)
+    }
+
+    /// Takes away what was logged since the store was made, so that every server begins with the same; none may be running.
+    pub fn reset(&self) -> Result<(), String> {
+        let now = self.files()?;
+        if let Some(name) = self.files.iter().find(|(name, size)| now.get(*name) < Some(*size)) {
+            return Err(format!("{} of the store is damaged: delete the store", name.0));
+        }
+        for (name, size) in now {
+            let path = self.data.join(&name);
+            let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+            match self.files.get(&name) {
+                None => fs::remove_file(&path).map_err(failed)?,
+                Some(made) if *made < size => {
+                    let file = fs::OpenOptions::new().write(true).open(&path).map_err(failed)?;
+                    file.set_len(*made).and_then(|()| file.sync_all()).map_err(failed)?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     fn read(data: &Path, text: &str) -> Option<Store> {
         let made: Value = serde_json::from_str(text).ok()?;
         let keys =
             made["keys"].as_array()?.iter().map(|k| k.as_str().map(str::to_owned)).collect::<Option<_>>()?;
-        Some(Store { data: data.to_owned(), keys, origin: made["origin"].as_str()?.to_owned() })
+        let files = serde_json::from_value(made.get("files").cloned().unwrap_or_else(|| json!({}))).ok()?;
+        Some(Store { data: data.to_owned(), keys, origin: made["origin"].as_str()?.to_owned(), files })
     }
 
     fn log(&self) -> Result<DayLog, String> {

@@ -7,6 +7,7 @@
 use crate::client::Figure;
 use crate::options::Options;
 use crate::rounds::{Measured, Rounds};
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 fn median(mut all: Vec<f64>) -> f64 {
@@ -21,15 +22,23 @@ fn median(mut all: Vec<f64>) -> f64 {
 /// The whole table.
 pub fn table(options: &Options, rounds: &Rounds) -> String {
     let mut out = String::new();
-    let kind = if options.is_full() { "" } else { "A short run, not the full measurement: " };
+    let kind = match (rounds.done < options.rounds, options.is_full()) {
+        (true, _) => {
+            format!("So far, after round {} of {}, not the measurement: ", rounds.done, options.rounds)
+        }
+        (false, false) => "A short run, not the full measurement: ".to_owned(),
+        (false, true) => String::new(),
+    };
     let _ = writeln!(
         out,
-        "{kind}{} accounts, {} resources, {} records before; {} rounds of {} s each, medians; {} % of questions allowed.\n",
+        "{kind}{} accounts, {} resources, {} records before each round; {} rounds, medians; (a), (b) and half of (a) {} s each, \
+         (c) and batches {} s; {} % of questions allowed.\n",
         options.accounts,
         options.resources,
         options.records,
-        options.rounds,
+        rounds.done,
         options.seconds,
+        options.others,
         rounds.allowed_percent
     );
     out.push_str("| | ");
@@ -69,10 +78,33 @@ pub fn table(options: &Options, rounds: &Rounds) -> String {
     }
     let _ = writeln!(
         out,
-        "\nEvery answer was checked; for {} answers of policyd the log has its record, {} in all. Most memory: {} MiB.",
-        rounds.checked, rounds.records, rounds.memory
+        "\nEvery answer was checked; for {} answers of policyd the log has the record. Most memory: {} MiB.",
+        rounds.checked, rounds.memory
     );
     out
+}
+
+/// Every figure of every round.
+pub fn figures(options: &Options, rounds: &Rounds) -> Value {
+    let one = |f: &Figure| {
+        let ms = |q: f64| f.millis(q);
+        json!({
+            "rate": f.rate(), "seconds": f.time.as_secs(), "answered": f.answered,
+            "p50_ms": ms(0.5), "p90_ms": ms(0.9), "p99_ms": ms(0.99), "p999_ms": ms(0.999), "max_ms": ms(1.0),
+        })
+    };
+    let measured = |m: &Measured| {
+        json!({
+            "connections": m.connections, "policyd": one(&m.singles), "nothing": one(&m.nothing), "empty": one(&m.empty),
+            "half": one(&m.half), "batches": one(&m.batches), "nothing_batches": one(&m.nothing_batches),
+        })
+    };
+    json!({
+        "full": options.is_full() && rounds.done >= options.rounds,
+        "accounts": options.accounts, "resources": options.resources, "records": options.records,
+        "batch": options.batch, "checked": rounds.checked, "memory_mib": rounds.memory,
+        "figures": rounds.all.iter().map(measured).collect::<Vec<_>>(),
+    })
 }
 
 /// How a line of the table is made.

@@ -5,46 +5,12 @@
 //! Law:   nothing in it names an organization, an account or a key: whoever can reach the address may read it.
 
 use super::Server;
+use crate::service::durations::Durations;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// Upper ends of the buckets, in microseconds.
-const ENDS: [u64; 12] =
-    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
-
-/// How long requests of one sort took.
-#[derive(Debug, Default)]
-pub struct Durations {
-    counts: [AtomicU64; ENDS.len() + 1],
-    micros: AtomicU64,
-}
-
-impl Durations {
-    fn note(&self, micros: u64) {
-        let at = ENDS.partition_point(|end| *end < micros);
-        self.counts[at].fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    fn write(&self, out: &mut String, what: &str) {
-        let name = "policyd_request_seconds";
-        let mut total = 0;
-        for (n, count) in self.counts.iter().enumerate() {
-            total += count.load(Ordering::Relaxed);
-            let end = ENDS.get(n).map_or("+Inf".to_owned(), |micros| seconds(*micros));
-            let _ = writeln!(out, "{name}_bucket{{what=\"{what}\",le=\"{end}\"}} {total}");
-        }
-        let sum = seconds(self.micros.load(Ordering::Relaxed));
-        let _ = writeln!(out, "{name}_sum{{what=\"{what}\"}} {sum}\n{name}_count{{what=\"{what}\"}} {total}");
-    }
-}
-
-fn seconds(micros: u64) -> String {
-    format!("{}", micros as f64 / 1e6)
-}
 
 /// Something that is going on.
 #[derive(Debug, Default)]
@@ -140,8 +106,12 @@ pub async fn document(server: &Server) -> String {
     for (what, durations) in
         [("decide", &c.decide), ("change", &c.change), ("read", &c.read), ("audit", &c.audit)]
     {
-        durations.write(out, what);
+        durations.write(out, name, &format!("what=\"{what}\""));
     }
+    let name = "policyd_decision_write_seconds";
+    let help = "how long it took to write a group of records of decisions and have it on the disk";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
+    service.decisions.writes.write(out, name, "");
     one(out, "policyd_connections", "gauge", "open connections", server.open.count());
     one(
         out,
@@ -208,30 +178,5 @@ fn size(path: &Path) -> u64 {
         }
         Ok(found) => found.len(),
         Err(_) => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_count_up() {
-        let durations = Durations::default();
-        for micros in [1, 250, 251, 9_000_000] {
-            durations.note(micros);
-        }
-        let mut out = String::new();
-        durations.write(&mut out, "read");
-        for line in [
-            "le=\"0.00025\"} 2",
-            "le=\"0.0005\"} 3",
-            "le=\"5\"} 3",
-            "le=\"+Inf\"} 4",
-            "_count{what=\"read\"} 4",
-            "_sum{what=\"read\"} 9.000502",
-        ] {
-            assert!(out.contains(line), "{line} in {out}");
-        }
     }
 }
