@@ -1,7 +1,8 @@
 //! The law of escalation: whatever accounts do that hold neither `grant`, `act_as` nor `activate`, the union of what they
 //! and their keys may do never grows. A plain second model says what that is, from what is stored.
 //!
-//! A second law for who may act as somebody, with a key that is bounded: no key that comes of it is bounded less.
+//! A second law for who may act as somebody, with a key that is bounded: no key that comes of it is bounded less. The third,
+//! of those who hold `grant`, is in `granted.rs`.
 //!
 //! `.ci/planted` plants bugs, one at a time, and says which of them these tests catch.
 
@@ -11,29 +12,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that somebody of them may do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Power {
+pub struct Power {
     /// A role, a membership, the ownership of something, a key.
-    what: String,
+    pub what: String,
     /// From which place down.
-    place: String,
+    pub place: String,
     /// Under which ceilings.
-    bounds: BTreeSet<String>,
+    pub bounds: BTreeSet<String>,
     /// Until when; `9` for ever.
-    until: String,
+    pub until: String,
 }
 
 impl Power {
     /// Whether whoever has this has the other as well.
-    fn covers(&self, other: &Power) -> bool {
+    pub fn covers(&self, other: &Power) -> bool {
         let below = other.place == self.place || other.place.starts_with(&format!("{}/", self.place));
         self.what == other.what && below && self.bounds.is_subset(&other.bounds) && self.until >= other.until
     }
 }
 
 /// What the shipped roles include, and ours.
-fn included(role: &str) -> &'static [&'static str] {
+pub fn included(role: &str) -> &'static [&'static str] {
     match role {
         "policyd/admin" => &["policyd/admin", "policyd/viewer"],
+        "policyd/owner" => &[
+            "policyd/owner",
+            "policyd/admin",
+            "policyd/key_admin",
+            "policyd/enforcer",
+            "policyd/auditor",
+            "policyd/viewer",
+        ],
         "policyd/viewer" => &["policyd/viewer"],
         "policyd/asker" => &["policyd/asker"],
         "operator" => &["operator"],
@@ -78,7 +87,7 @@ const HELD: &[(&str, &str)] = &[
 const PLACES: &[&str] = &["acme", "acme/web", "acme/web/play", "acme/web/prod"];
 const UNTIL: &[Option<&str>] = &[None, Some("2050-01-01T00:00:00Z"), Some("2150-01-01T00:00:00Z")];
 
-fn all(world: &World, collection: &str) -> Vec<Value> {
+pub fn all(world: &World, collection: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
         let told =
@@ -91,16 +100,28 @@ fn all(world: &World, collection: &str) -> Vec<Value> {
     }
 }
 
-fn name(value: &Value) -> String {
+pub fn name(value: &Value) -> String {
     format!("{}/{}", value["kind"].as_str().unwrap_or_default(), value["id"].as_str().unwrap_or_default())
 }
 
-fn until(value: &Value) -> String {
+pub fn until(value: &Value) -> String {
     value.as_str().unwrap_or("9").to_owned()
 }
 
-fn texts(value: &Value) -> BTreeSet<String> {
+pub fn texts(value: &Value) -> BTreeSet<String> {
     value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+/// All accounts, each with its home.
+pub fn accounts(world: &World) -> BTreeMap<String, String> {
+    let kinds = [("user", "users"), ("service_account", "service-accounts"), ("agent", "agents")];
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let of = |(kind, collection): (&'static str, &str)| {
+        all(world, collection)
+            .into_iter()
+            .map(move |a| (format!("{kind}/{}", text(&a["id"])), text(&a["home"])))
+    };
+    kinds.into_iter().flat_map(of).collect()
 }
 
 /// The deeper of two places on one path.
@@ -132,7 +153,7 @@ fn groups(of: &str, memberships: &[Value]) -> BTreeMap<String, String> {
 }
 
 /// All that accounts other than the owner of the organization may do, and whose keys there are.
-fn union(world: &World, start: Option<&BTreeSet<String>>) -> BTreeSet<Power> {
+pub fn union(world: &World, start: Option<&BTreeSet<String>>) -> BTreeSet<Power> {
     let (bindings, memberships) = (all(world, "bindings"), all(world, "memberships"));
     let attachments = all(world, "attachments");
     let mut powers = BTreeSet::new();
@@ -228,23 +249,29 @@ fn plain(what: String) -> Power {
     Power { what, place: "acme".to_owned(), bounds: BTreeSet::new(), until: "9".to_owned() }
 }
 
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, n: usize) -> usize {
+    /// The same calls in every run, or others for another `POLICYD_SEED`.
+    pub fn seeded(seed: u64) -> Random {
+        let other: u64 = std::env::var("POLICYD_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+        Random(seed ^ other.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 33) as usize % n
     }
 
-    fn one<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
+    pub fn one<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
         of[self.below(of.len())]
     }
 }
 
 /// A world with people who run it, in every way bounded, and their keys.
-fn coalition() -> (World, Vec<String>) {
+pub fn coalition() -> (World, Vec<String>) {
     let world = World::furnished();
     world.activate(&format!("{}\n{RULES}\n", crate::world::RULES));
     for id in ["cat", "dan"] {
@@ -322,7 +349,7 @@ fn coalition() -> (World, Vec<String>) {
 }
 
 /// A call that somebody might try.
-fn attempt(random: &mut Random, world: &World, round: usize) -> (&'static str, String, Value) {
+pub fn attempt(random: &mut Random, world: &World, round: usize) -> (&'static str, String, Value) {
     let users = ["ana", "ben", "cat", "dan", "ada"];
     let kinds: [(&str, &str); 8] = [
         ("user", "ana"),
@@ -424,17 +451,9 @@ fn attempt(random: &mut Random, world: &World, round: usize) -> (&'static str, S
 fn what_they_may_do_never_grows() {
     let calls: usize = std::env::var("POLICYD_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
     let (world, keys) = coalition();
-    let start: BTreeSet<String> =
-        [("user", "users"), ("service_account", "service-accounts"), ("agent", "agents")]
-            .iter()
-            .flat_map(|(kind, c)| {
-                all(&world, c)
-                    .into_iter()
-                    .map(move |a| format!("{kind}/{}", a["id"].as_str().expect("an id")))
-            })
-            .collect();
+    let start = accounts(&world).into_keys().collect();
     let first = union(&world, Some(&start));
-    let mut random = Random(0x5DEE_CE66_D1CE_4E5B);
+    let mut random = Random::seeded(0x5DEE_CE66_D1CE_4E5B);
     let (mut done, mut refused) = (0, 0);
     for round in 0..calls {
         let key = &keys[random.below(keys.len())];
@@ -480,7 +499,7 @@ fn what_comes_of_a_bounded_key_is_bounded_as_much() {
         world.done("POST", "/v1/credentials", &body);
         world.done("POST", &format!("/v1/credentials/{id}/disable"), &json!({}));
     }
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random::seeded(0x9E37_79B9_7F4A_7C15);
     let (mut done, mut refused) = (0, 0);
     for round in 0..calls {
         let account = [("user", "ben"), ("user", "ana"), ("service_account", "ci")][random.below(3)];

@@ -33,6 +33,7 @@ mod every_route;
 mod faults;
 mod found_a;
 mod found_b;
+mod granted;
 mod host;
 mod import;
 mod interface;
