@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// Time for the passes of one peer at one size.
 const PASSES_TIME: Duration = Duration::from_secs(2);
+/// Turns of each quick one.
+const TURNS: usize = 9;
+/// Time of a turn, if one pass isn't longer.
+const TURN: Duration = Duration::from_millis(90);
 /// Passes at most.
 const PASSES_MAX: usize = 51;
 /// Answers compared at least, unless that takes longer than [`CHECK_TIME_MAX`].
@@ -24,6 +28,10 @@ const CHECK_TIME_MAX: Duration = Duration::from_secs(120);
 pub struct Figure {
     /// Nanoseconds per decision: the median over passes of the mean over requests.
     pub nanos: f64,
+    /// The same of the quickest pass: what it costs when nothing else uses the machine.
+    pub least: f64,
+    /// The median of passes right after something else ran; of a slow set-up the same as `nanos`.
+    pub after_others: f64,
     /// Answers compared with the reference.
     pub checked: usize,
 }
@@ -54,7 +62,8 @@ pub fn measure(name: &str, expected: &[bool], mut decide: impl FnMut(usize) -> b
         }
         passes
     };
-    let figure = Figure { nanos: median(passes), checked };
+    let nanos = median(&passes);
+    let figure = Figure { nanos, least: least(&passes), after_others: nanos, checked };
     eprintln!("  {name}: {:.0} ns, {checked} answers compared", figure.nanos);
     figure
 }
@@ -66,17 +75,29 @@ pub fn check(name: &str, expected: &[bool], mut decide: impl FnMut(usize) -> boo
     }
 }
 
-/// Times quick ones in turns, so that all see the same moments of the machine; each is one pass over all requests.
+/// Times quick ones in turns of [`TURN`] each, so that all see the same moments of the machine, and each what it would see
+/// alone: the first part of a turn isn't counted, since caches and branch predictors still know the one before.
 pub fn together<const N: usize>(mut candidates: [&mut dyn FnMut() -> f64; N]) -> [Figure; N] {
-    let mut passes = [const { Vec::new() }; N];
-    let started = Instant::now();
-    while passes[0].len() < 5 || (passes[0].len() < 401 && started.elapsed() < 3 * PASSES_TIME) {
-        for (timed, passes) in candidates.iter_mut().zip(&mut passes) {
-            timed(); // Not counted: it brings back what the others drove out of the caches.
+    let mut passes = [const { (Vec::new(), Vec::new()) }; N];
+    for _ in 0..TURNS {
+        for (timed, (first, passes)) in candidates.iter_mut().zip(&mut passes) {
+            let started = Instant::now();
+            first.push(timed());
+            while started.elapsed() < TURN / 3 {
+                timed();
+            }
             passes.push(timed());
+            while started.elapsed() < TURN {
+                passes.push(timed());
+            }
         }
     }
-    passes.map(|p| Figure { nanos: median(p), checked: REQUESTS })
+    passes.map(|(first, p)| Figure {
+        nanos: median(&p),
+        least: least(&p),
+        after_others: median(&first),
+        checked: REQUESTS,
+    })
 }
 
 /// Nanoseconds per request of one pass over all.
@@ -90,9 +111,15 @@ pub fn pass<T>(mut decide: impl FnMut(usize) -> T) -> f64 {
 }
 
 /// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The smallest one.
+pub fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// The yardstick: a pass of lookups in a table with this many entries, keys in random order.

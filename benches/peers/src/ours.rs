@@ -110,7 +110,7 @@ pub fn costs(rules: usize) -> String {
             what();
             started.elapsed().as_secs_f64()
         };
-        median((0..3).map(once).collect())
+        median(&(0..3).map(once).collect::<Vec<f64>>())
     };
     let sources = world.sources();
     let to_tree = timed(&mut || {

@@ -32,20 +32,27 @@ pub fn table(rows: &[Row]) -> String {
         let _ = write!(out, "| {} | 1 | {} |", row.rules, ratio(row.from_text.nanos / row.ours.nanos));
         cells(&mut out, row, |f| ratio(f.nanos / row.ours.nanos));
     }
-    let _ = writeln!(out, "\nAnswers compared with the plain reading:\n\n| rules | policyc | from strings | {peers} |");
+    let _ = writeln!(
+        out,
+        "\nAnswers compared with the plain reading:\n\n| rules | policyc | from strings | {peers} |"
+    );
     out.push_str(&line);
     for row in rows {
         let _ = write!(out, "| {} | {} | {} |", row.rules, row.ours.checked, row.from_text.checked);
         cells(&mut out, row, |f| f.checked.to_string());
     }
-    let head = "one FxHash probe | policyc in probes | two threads, in rates of one | allocations a decision";
-    let _ = writeln!(out, "\n| rules | {head} |\n|--:|--:|--:|--:|--:|");
-    for row in rows {
-        let (probe, ratio) = (time(row.probe.nanos), row.ours.nanos / row.probe.nanos);
+    let head = "one FxHash probe | policyc in probes | the same after other work | from strings in decisions | \
+                two threads, in rates of one | allocations a decision";
+    let _ = writeln!(out, "\nMedian (in brackets: of the quickest passes):\n\n| rules | {head} |");
+    let _ = writeln!(out, "|--:|--:|--:|--:|--:|--:|--:|");
+    for Row { rules, ours, from_text, probe, threads, allocations, .. } in rows {
+        let both = |a: &Figure, b: &Figure| format!("{:.1} ({:.1})", a.nanos / b.nanos, a.least / b.least);
+        let probe_time = format!("{} ({})", time(probe.nanos), time(probe.least));
+        let (probes, strings) = (both(ours, probe), both(from_text, ours));
+        let after = ours.after_others / probe.nanos;
         let _ = writeln!(
             out,
-            "| {} | {probe} | {ratio:.1} | {:.2} | {} |",
-            row.rules, row.threads, row.allocations
+            "| {rules} | {probe_time} | {probes} | {after:.1} | {strings} | {threads:.2} | {allocations} |"
         );
     }
     out
@@ -70,9 +77,10 @@ fn time(nanos: f64) -> String {
 
 /// Three figures.
 fn ratio(times: f64) -> String {
-    let thousands = |t: u64| match t / 1_000 {
-        0 => t.to_string(),
-        most => format!("{most},{:03}", t % 1_000),
+    let thousands = |t: u64| {
+        let digits = t.to_string();
+        let parts: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|p| str::from_utf8(p).unwrap_or("")).collect();
+        parts.join(",")
     };
     match times {
         t if t < 10.0 => format!("{t:.2}"),
