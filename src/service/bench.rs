@@ -8,6 +8,7 @@
 use super::change::{Change, RequestFacts};
 use super::clock::wall;
 use super::decisions::Decisions;
+use super::finder::Pace;
 use super::guard::host_access;
 use super::http::{self, Limits};
 use super::lines;
@@ -56,7 +57,7 @@ pub fn index(data: &Path) -> Result<(), String> {
         let through = || [Log::Decisions, Log::Changes].map(|log| service.finder.through(&org, log));
         loop {
             let before = through();
-            service.finder.go_on(&service, runtime.handle(), &org)?;
+            service.finder.go_on(&service, runtime.handle(), &org, Pace::Full)?;
             if through() == before {
                 break;
             }

@@ -7,6 +7,7 @@
 //!        after them at the latest.
 
 use super::change::{Change, Reply, RequestFacts};
+use super::finder::Pace;
 use super::guard::host_access;
 use super::journal::{self, About};
 use super::log_reading::{self, store_checkpoint};
@@ -28,7 +29,7 @@ use tokio::runtime::Handle;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How much the thread steps back behind those that answer, in steps of `nice`.
 #[cfg(target_os = "linux")]
-const LESS_URGENT: i32 = 10;
+const LESS_URGENT: i32 = 19;
 /// How often the logs of changes get a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked who answers for what.
@@ -87,7 +88,7 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
     }
     let orgs = service.read(|read| Ok(read.organizations()?)).unwrap_or_default();
     for org in &orgs {
-        let gone_on = service.finder.go_on(service, runtime, org);
+        let gone_on = service.finder.go_on(service, runtime, org, Pace::Gentle);
         gone_on.unwrap_or_else(|error| tracing::warn!(error, org, "the index can't be gone on with"));
     }
     if due(&mut done.owners, OWNERS_EVERY) {

@@ -20,8 +20,51 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// How long the index is gone on with at once: deciding comes first.
-const AT_ONCE: Duration = Duration::from_millis(200);
+/// How long the index is gone on with at once.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// Work after which there is a rest: what is asked meanwhile waits for a processor no longer than that.
+const STEP: Duration = Duration::from_millis(2);
+/// The rest, in times of the work before it.
+const REST: u32 = 3;
+/// Records between looks at the clock.
+const LOOK: usize = 64;
+
+/// How an index is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Beside deciding, which comes first: in short steps with rests between them.
+    Gentle,
+    /// At full speed, where nobody waits.
+    #[cfg(feature = "bench")]
+    Full,
+}
+
+/// Work in steps.
+struct Steps {
+    pace: Pace,
+    until: Instant,
+    began: Instant,
+}
+
+impl Steps {
+    fn new(pace: Pace) -> Steps {
+        let now = Instant::now();
+        Steps { pace, until: now + AT_ONCE, began: now }
+    }
+
+    fn more(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// Rests if it is time to.
+    fn pause(&mut self) {
+        let worked = self.began.elapsed();
+        if self.pace == Pace::Gentle && worked >= STEP {
+            std::thread::sleep(worked * REST);
+            self.began = Instant::now();
+        }
+    }
+}
 
 /// The indexes of all logs.
 pub struct Finder {
@@ -99,33 +142,43 @@ impl Finder {
     }
 
     /// Goes on with the indexes of an organization for a little while.
-    pub fn go_on(&self, service: &Service, runtime: &Handle, org: &str) -> Result<(), String> {
-        let until = Instant::now() + AT_ONCE;
+    pub fn go_on(&self, service: &Service, runtime: &Handle, org: &str, pace: Pace) -> Result<(), String> {
+        let mut steps = Steps::new(pace);
         let through = self.known(org, Log::Decisions).map(|index| index.through());
         let more = move |log: &mut DayLog| {
             let enough = log.size() >= through.unwrap_or(0) + BLOCK || through.is_none();
             enough.then(|| log.snapshot())
         };
         if let Some(Some(log)) = runtime.block_on(service.decisions.look(org, more)) {
-            self.decisions(org, &log, until).map_err(|e| e.to_string())?;
+            self.decisions(org, &log, &mut steps).map_err(|e| e.to_string())?;
         }
-        let changes = service.read(|read| Ok(self.changes(org, read, until)));
-        changes.map_err(|problem| problem.detail)?
+        // A block each time, so that nothing is held while it rests.
+        loop {
+            let added = service.read(|read| Ok(self.changes(org, read)));
+            if !added.map_err(|problem| problem.detail)?? || !steps.more() {
+                return Ok(());
+            }
+            steps.pause();
+        }
     }
 
-    fn decisions(&self, org: &str, log: &DayLog, until: Instant) -> Result<(), DayError> {
+    fn decisions(&self, org: &str, log: &DayLog, steps: &mut Steps) -> Result<(), DayError> {
         let leaf = |number: u64| log.leaves(number, 1).ok()?.pop();
         let mut index = self.open(org, Log::Decisions, &leaf)?;
         // Of what retention has deleted nothing is left to be found. One pass over all blocks: each would begin before its first
         // record.
         let kept = log.kept_from();
         let mut records = log.records(kept.max(index.through())..log.size());
-        while index.through() + BLOCK <= log.size() && Instant::now() < until {
+        while index.through() + BLOCK <= log.size() && steps.more() {
             let end = index.through() + BLOCK;
             let count = end - kept.clamp(index.through(), end);
             let mut words = Vec::new();
-            for found in records.by_ref().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+            let of_block = records.by_ref().take(usize::try_from(count).unwrap_or(usize::MAX));
+            for (n, found) in of_block.enumerate() {
                 words.extend(words_of(&found?.1));
+                if n % LOOK == LOOK - 1 {
+                    steps.pause();
+                }
             }
             let Some(last) = leaf(end - 1) else { break };
             index.add(words, last)?;
@@ -134,7 +187,8 @@ impl Finder {
         Ok(())
     }
 
-    fn changes(&self, org: &str, read: &mut dyn Read, until: Instant) -> Result<(), String> {
+    /// Adds a block; whether there was one.
+    fn changes(&self, org: &str, read: &mut dyn Read) -> Result<bool, String> {
         let failed = |e: super::store::StoreError| e.to_string();
         let size = u64::try_from(read.head(org).map_err(failed)?.0).unwrap_or(0);
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -143,15 +197,18 @@ impl Finder {
             let leaf = |n: u64| Some(read.borrow_mut().changes(org, number(n), 1).ok()?.pop()?.entry.leaf());
             self.open(org, Log::Changes, &leaf).map_err(|e| e.to_string())?
         };
-        while index.through() + BLOCK <= size && Instant::now() < until {
+        let mut added = false;
+        if index.through() + BLOCK <= size {
             let rows = read.changes(org, number(index.through()), usize::try_from(BLOCK).unwrap_or(0));
             let rows = rows.map_err(failed)?;
-            let Some(last) = rows.last().map(|row| row.entry.leaf()) else { break };
-            let words = rows.iter().flat_map(|row| words_of(&row.entry)).collect();
-            index.add(words, last).map_err(|e| e.to_string())?;
+            if let Some(last) = rows.last().map(|row| row.entry.leaf()) {
+                let words = rows.iter().flat_map(|row| words_of(&row.entry)).collect();
+                index.add(words, last).map_err(|e| e.to_string())?;
+                added = true;
+            }
         }
         self.keep(org, Log::Changes, index);
-        Ok(())
+        Ok(added)
     }
 }
 
