@@ -257,7 +257,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         found.scope = place.to_owned();
         return Ok(found);
     }
-    let decision = org.own.set.decide(&org.own.directory, &question);
+    let decision = org.own.decide(&question);
     let mut told = org.own.set.render(&question, &decision);
     let event = new_uid("ev");
     let step = told.refused_by.and_then(|s| serde_json::to_value(s).ok()?.as_str().map(str::to_owned));

@@ -74,7 +74,7 @@ pub fn may(org: &OrgState, caller: &Caller, action: &'static str, on: On<'_>, no
     let Some(account) = &caller.account else { return false };
     [(&org.guard, false), (&org.own, true)].into_iter().all(|(side, own)| {
         let asked = question(org, side, caller, account, action, on, now, own);
-        asked.is_some_and(|question| side.set.decide(&side.directory, &question).is_allow())
+        asked.is_some_and(|question| side.decide(&question).is_allow())
     })
 }
 
@@ -90,7 +90,7 @@ fn ask(
     own: bool,
 ) -> Result<String, Option<Answer>> {
     let question = question(org, side, caller, account, action, on, now, own).ok_or(None)?;
-    let decision = side.set.decide(&side.directory, &question);
+    let decision = side.decide(&question);
     let answer = side.set.render(&question, &decision);
     if decision.is_allow() { Ok(answer.rule.unwrap_or_default().to_string()) } else { Err(Some(answer)) }
 }

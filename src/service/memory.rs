@@ -14,7 +14,9 @@ use super::pepper::TokenMac;
 use super::prelude;
 use super::quotas::Tally;
 use super::store::Read;
-use crate::{AccountIx, Cidr, Directory, Entity, KeyPolicy, Link, PolicySet, TextFile, parse_cidr};
+use crate::{
+    AccountIx, Cidr, Decision, Directory, Entity, KeyPolicy, Link, PolicySet, Question, TextFile, parse_cidr,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -28,6 +30,13 @@ pub struct Side {
     pub directory: Directory,
     /// The numbers of the one in the other.
     pub link: Link,
+}
+
+impl Side {
+    /// Decides a question about its directory.
+    pub fn decide(&self, question: &Question) -> Decision {
+        self.set.resolve(&self.directory, Some(&self.link), question).decide()
+    }
 }
 
 /// An account as decisions and records need it.
