@@ -167,7 +167,7 @@ fn with_one_who_grants_it_grows_by_what_she_grants() {
         }
         let call = format!("call {round}: {method} {path} {body}");
         assert!(hers, "{call}, not by who may grant, gave {grown:#?}");
-        let at = |thing: &Value| thing.as_str().is_none_or(|place| self::hers(place));
+        let at = |thing: &Value| thing.as_str().is_none_or(self::hers);
         assert!(at(&body["scope"]) && at(&body["home"]), "{call}, not at her place, gave {grown:#?}");
         let known: BTreeSet<String> = stood_there.union(&there(&world)).cloned().collect();
         let more: Vec<&&Power> =
