@@ -149,7 +149,8 @@ impl Drive<'_> {
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK).map_err(|e| e.to_string())?;
         epoll::add(&poll, &timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)
             .map_err(|e| e.to_string())?;
-        let mut free: Vec<usize> = (0..self.connections.len()).collect();
+        // In turn: a connection that is left alone for long is closed by the server.
+        let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut due: VecDeque<Instant> = VecDeque::new();
         let mut count = 0u64;
         let mut events = Vec::with_capacity(1_024);
@@ -160,11 +161,10 @@ impl Drive<'_> {
                 due.push_back(at(count));
                 count += 1;
             }
-            while let Some(connection) = free.pop() {
-                let Some(intended) = due.pop_front() else {
-                    free.push(connection);
-                    break;
-                };
+            while !due.is_empty()
+                && let Some(connection) = free.pop_front()
+                && let Some(intended) = due.pop_front()
+            {
                 self.ask(connection, intended)?;
             }
             let over = at(count) >= self.until;
@@ -180,7 +180,7 @@ impl Drive<'_> {
                 if at == TIMER {
                     let _ = rustix::io::read(&timer, &mut [0u8; 8]);
                 } else if self.advance(at as usize)? {
-                    free.push(at as usize);
+                    free.push_back(at as usize);
                 }
             }
         }
