@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const REQUESTS: &str = "policyc::service::http";
 /// How long they may wait.
 const LATE: Duration = Duration::from_millis(20);
-/// Bytes that may wait.
-const WAITING_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that may wait: more than a machine answers in that time, as a rule.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
 
 /// The way to standard error.
 #[derive(Clone, Default)]
@@ -23,6 +23,9 @@ pub struct Lines(Arc<Held>);
 
 #[derive(Default)]
 struct Held {
+    /// Held by whoever writes to standard error, which may take its time; locked before `waiting`.
+    writing: Mutex<Vec<u8>>,
+    /// Held for as long as it takes to add a line, or to take all of them.
     waiting: Mutex<Vec<u8>>,
     some: Condvar,
 }
@@ -38,7 +41,7 @@ pub fn start(level: Level) -> Lines {
             let held = own.held();
             drop(own.0.some.wait_while(held, |waiting| waiting.is_empty()));
             std::thread::sleep(LATE);
-            write(&mut own.held());
+            own.flush();
         }
     };
     let thread = std::thread::Builder::new().name("policyd-log".to_owned()).spawn(run);
@@ -51,16 +54,14 @@ impl Lines {
         self.0.waiting.lock().expect("lines: nobody panics while holding lines")
     }
 
-    /// Writes what waits.
+    /// Writes what waits. Who adds a line meanwhile doesn't wait for standard error.
     pub fn flush(&self) {
-        write(&mut self.held());
+        let mut writing = self.0.writing.lock().expect("lines: nobody panics while writing lines");
+        std::mem::swap(&mut *writing, &mut *self.held());
+        // Nothing can be done about a standard error that is gone, and nobody told.
+        let _ = io::stderr().write_all(&writing);
+        writing.clear();
     }
-}
-
-/// Nothing can be done about a standard error that is gone, and nobody told.
-fn write(waiting: &mut Vec<u8>) {
-    let _ = io::stderr().write_all(waiting);
-    waiting.clear();
 }
 
 /// One event.
@@ -76,8 +77,10 @@ impl Write for Line<'_> {
             self.lines.0.some.notify_one();
         }
         waiting.extend_from_slice(text);
-        if self.at_once || waiting.len() >= WAITING_BYTES_MAX {
-            write(&mut waiting);
+        let many = waiting.len() >= WAITING_BYTES_MAX;
+        drop(waiting);
+        if self.at_once || many {
+            self.lines.flush();
         }
         Ok(text.len())
     }
