@@ -447,9 +447,24 @@ pub fn attempt(random: &mut Random, world: &World, round: usize) -> (&'static st
     }
 }
 
+/// Makes a call; whether it was granted.
+pub fn tried(world: &World, key: &str, method: &str, path: &str, body: &Value) -> bool {
+    let etag = world.ask(&world.admin, "GET", path, &Value::Null).body["revision"].to_string();
+    let conditional: &[(&str, &str)] = if etag == "null" { &[] } else { &[("if-match", &etag)] };
+    let told = world.ask_with(key, method, path, conditional, body);
+    let own = told.body["detail"] == "a group is not in itself";
+    assert!(told.status != 400 || own, "a well-formed attempt: {method} {path} {body}: {}", told.body);
+    told.status < 300
+}
+
+/// How many calls to make, if `POLICYD_CALLS` doesn't say.
+pub fn calls(usually: usize) -> usize {
+    std::env::var("POLICYD_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(usually)
+}
+
 #[test]
 fn what_they_may_do_never_grows() {
-    let calls: usize = std::env::var("POLICYD_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let calls = calls(1_000);
     let (world, keys) = coalition();
     let start = accounts(&world).into_keys().collect();
     let first = union(&world, Some(&start));
@@ -458,12 +473,7 @@ fn what_they_may_do_never_grows() {
     for round in 0..calls {
         let key = &keys[random.below(keys.len())];
         let (method, path, body) = attempt(&mut random, &world, round);
-        let etag = world.ask(&world.admin, "GET", &path, &Value::Null).body["revision"].to_string();
-        let conditional: &[(&str, &str)] = if etag == "null" { &[] } else { &[("if-match", &etag)] };
-        let told = world.ask_with(key, method, &path, conditional, &body);
-        let own = told.body["detail"] == "a group is not in itself";
-        assert!(told.status != 400 || own, "a well-formed attempt: {method} {path} {body}: {}", told.body);
-        if told.status >= 300 {
+        if !tried(&world, key, method, &path, &body) {
             refused += 1;
             continue;
         }
@@ -483,7 +493,7 @@ fn ceilings(key: &Value) -> (BTreeSet<String>, BTreeSet<String>, Value, bool) {
 
 #[test]
 fn what_comes_of_a_bounded_key_is_bounded_as_much() {
-    let calls: usize = std::env::var("POLICYD_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let calls = calls(200);
     let world = World::furnished();
     world.activate(&format!("{}\n{RULES}\n", crate::world::RULES));
     world.bind("user", "ben", "policyd/key_admin", "acme/web");
