@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Serves until the process ends.
 pub fn serve_keeping_nothing(data: &Path, address: SocketAddr) -> Result<(), String> {
@@ -57,7 +58,8 @@ pub fn index(data: &Path) -> Result<(), String> {
         let through = || [Log::Decisions, Log::Changes].map(|log| service.finder.through(&org, log));
         loop {
             let before = through();
-            service.finder.go_on(&service, runtime.handle(), &org, Pace::Full)?;
+            let some_time = (Pace::Full, Instant::now() + Duration::from_secs(2));
+            service.finder.go_on(&service, runtime.handle(), &org, some_time)?;
             if through() == before {
                 break;
             }

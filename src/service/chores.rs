@@ -30,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How much the thread steps back behind those that answer, in steps of `nice`.
 #[cfg(target_os = "linux")]
 const LESS_URGENT: i32 = 19;
+/// How long indexes are gone on with before it is looked again, all of them together.
+const INDEXES: Duration = Duration::from_secs(2);
 /// How often the logs of changes get a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked who answers for what.
@@ -46,6 +48,8 @@ struct Done {
     trees: HashMap<String, Tree>,
     /// The day on which an organization's accounts without an owner were listed.
     listed: HashMap<String, i64>,
+    /// Whose index was gone on with first, as it is counted.
+    first: usize,
     checkpoints: Option<Instant>,
     owners: Option<Instant>,
 }
@@ -86,9 +90,14 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
         let signed = checkpoints(service, &mut done.trees);
         signed.unwrap_or_else(|problem| tracing::error!(problem.detail, "changes have no checkpoint"));
     }
-    let orgs = service.read(|read| Ok(read.organizations()?)).unwrap_or_default();
+    let mut orgs = service.read(|read| Ok(read.organizations()?)).unwrap_or_default();
+    // Each time another one is first: what there is time for is shared by all of them.
+    done.first = done.first.wrapping_add(1);
+    let first = done.first % orgs.len().max(1);
+    orgs.rotate_left(first);
+    let until = Instant::now() + INDEXES;
     for org in &orgs {
-        let gone_on = service.finder.go_on(service, runtime, org, Pace::Gentle);
+        let gone_on = service.finder.go_on(service, runtime, org, (Pace::Gentle, until));
         gone_on.unwrap_or_else(|error| tracing::warn!(error, org, "the index can't be gone on with"));
     }
     if due(&mut done.owners, OWNERS_EVERY) {

@@ -20,9 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// How long the index is gone on with at once.
-const AT_ONCE: Duration = Duration::from_secs(2);
-/// Work after which there is a rest: what is asked meanwhile waits for a processor no longer than that.
+/// Work after which there is a rest, so that what is asked meanwhile finds a processor.
 const STEP: Duration = Duration::from_millis(2);
 /// The rest, in times of the work before it.
 const REST: u32 = 3;
@@ -47,9 +45,8 @@ struct Steps {
 }
 
 impl Steps {
-    fn new(pace: Pace) -> Steps {
-        let now = Instant::now();
-        Steps { pace, until: now + AT_ONCE, began: now }
+    fn new(pace: Pace, until: Instant) -> Steps {
+        Steps { pace, until, began: Instant::now() }
     }
 
     fn more(&self) -> bool {
@@ -141,9 +138,15 @@ impl Finder {
         }
     }
 
-    /// Goes on with the indexes of an organization for a little while.
-    pub fn go_on(&self, service: &Service, runtime: &Handle, org: &str, pace: Pace) -> Result<(), String> {
-        let mut steps = Steps::new(pace);
+    /// Goes on with the indexes of an organization until then, or until they are as far as the logs.
+    pub fn go_on(
+        &self,
+        service: &Service,
+        runtime: &Handle,
+        org: &str,
+        (pace, until): (Pace, Instant),
+    ) -> Result<(), String> {
+        let mut steps = Steps::new(pace, until);
         let through = self.known(org, Log::Decisions).map(|index| index.through());
         let more = move |log: &mut DayLog| {
             let enough = log.size() >= through.unwrap_or(0) + BLOCK || through.is_none();
