@@ -237,9 +237,13 @@ impl DayLog {
     /// The day files that are there, oldest first.
     pub fn kept_days(&self) -> Result<Vec<KeptDay>, DayError> {
         let kept = self.days.iter().filter(|day| day.kept);
+        let last = self.days.last().map(|day| day.number);
         let one = |day: &Day| {
             let file = day.records(&self.dir);
-            let bytes = self.files.size(&file).map_err(|e| io_at(&file, e))?.unwrap_or(0);
+            let bytes = match last == Some(day.number) {
+                true => self.end,
+                false => self.files.size(&file).map_err(|e| io_at(&file, e))?.unwrap_or(0),
+            };
             Ok(KeptDay { number: day.number, first: day.first, bytes, file })
         };
         kept.map(one).collect()
@@ -299,10 +303,16 @@ impl DayLog {
     fn begin_day(&mut self, number: i64) -> Result<(), DayError> {
         self.write_leaves(true)?;
         self.writer = None;
+        if let Some(before) = self.days.last() {
+            let path = before.records(&self.dir);
+            self.files.truncate(&path, self.end).map_err(|e| io_at(&path, e))?;
+        }
         let day = Day::begin(number, self.size());
         let header = frame(&Header::of(&self.origin, number, self.size()).payload());
-        for path in [day.records(&self.dir), day.leaves(&self.dir)] {
-            let mut file = self.files.open_append(&path).map_err(|e| io_at(&path, e))?;
+        let (records, leaves) = (day.records(&self.dir), day.leaves(&self.dir));
+        for (path, roomy) in [(records, true), (leaves, false)] {
+            let file = if roomy { self.files.open_roomy(&path, 0) } else { self.files.open_append(&path) };
+            let mut file = file.map_err(|e| io_at(&path, e))?;
             file.append(&header).and_then(|()| file.sync()).map_err(|e| io_at(&path, e))?;
             self.writer.get_or_insert(file);
         }
@@ -317,7 +327,7 @@ impl DayLog {
         let day = self.days.last().expect("append: a day was begun");
         let path = day.records(&self.dir);
         if self.writer.is_none() {
-            self.writer = Some(self.files.open_append(&path).map_err(|e| io_at(&path, e))?);
+            self.writer = Some(self.files.open_roomy(&path, self.end).map_err(|e| io_at(&path, e))?);
         }
         let writer = self.writer.as_mut().expect("append: just opened");
         writer.append(bytes).and_then(|()| writer.sync()).map_err(|e| io_at(&path, e))?;

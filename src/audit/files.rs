@@ -3,10 +3,12 @@
 //! In:  paths, bytes to append.
 //! Out: what the file system says.
 //! Law: what was appended is durable after `sync`, a new or renamed name after `sync_dir`, and nothing before; every caller
-//!      is written for a file system that keeps no more than that.
+//!      is written for a file system that keeps no more than that. A file that is appended to often has room: zeros behind
+//!      its content, so that a sync needs to write the content alone, and not that the file became longer.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A file that only grows.
@@ -29,6 +31,8 @@ pub trait Files: Send + Sync {
     fn read_at(&self, path: &Path, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     /// Opens a file for appending; makes it if it isn't there.
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>>;
+    /// The same for a file with room, whose content ends at byte `end`: what follows there are zeros, or is nothing.
+    fn open_roomy(&self, path: &Path, end: u64) -> io::Result<Box<dyn Appender>>;
     /// Cuts a file to `size` bytes, durably.
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()>;
     /// Gives a file another name in its folder, in place of what had that name.
@@ -50,6 +54,36 @@ impl Appender for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+/// A file with room.
+struct Roomy {
+    file: File,
+    /// Where its content ends.
+    end: u64,
+    /// Where its room ends.
+    size: u64,
+}
+
+/// Room is made as large as the content, within these bounds: a larger one holds up whoever waits for the sync that writes it,
+/// a smaller one is used up often.
+const ROOM: (u64, u64) = (16 * 1024, 1024 * 1024);
+
+impl Appender for Roomy {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        if self.end > self.size {
+            let room = self.end.clamp(ROOM.0, ROOM.1);
+            self.file.write_all_at(&vec![0; room as usize], self.end)?;
+            self.size = self.end + room;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
@@ -91,6 +125,12 @@ impl Files for Disk {
 
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>> {
         Ok(Box::new(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    fn open_roomy(&self, path: &Path, end: u64) -> io::Result<Box<dyn Appender>> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Box::new(Roomy { file, end, size }))
     }
 
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()> {

@@ -96,11 +96,28 @@ impl<'f> Frames<'f> {
         Ok(Some(payload))
     }
 
+    /// The bytes behind the last whole frame that was read, without the zeros at the end of the file: those are room.
+    pub fn left(&self) -> Result<u64, DayError> {
+        let mut end = self.size;
+        let mut block = vec![0; READ];
+        while end > self.offset {
+            let from = end.saturating_sub(READ as u64).max(self.offset);
+            let block = &mut block[..(end - from) as usize];
+            let read = self.files.read_at(&self.path, from, block);
+            let read = read.map_err(|e| DayError::Io(self.path.clone(), e))?;
+            if let Some(last) = block[..read].iter().rposition(|byte| *byte != 0) {
+                return Ok(from + last as u64 + 1 - self.offset);
+            }
+            end = from;
+        }
+        Ok(0)
+    }
+
     /// What the rest of the file is, where no whole frame begins: nothing, or the torn end of the last write.
     ///
     /// - Errors: a whole frame follows, or there is more than one frame can be: then it is damage.
     pub fn torn(&mut self) -> Result<u64, DayError> {
-        let rest = self.size.saturating_sub(self.offset);
+        let rest = self.left()?;
         if rest > (HEAD + DAY_FRAME_BYTES_MAX) as u64 {
             return Err(self.damage("a whole frame; more follows than one unfinished write"));
         }

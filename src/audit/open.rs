@@ -220,7 +220,7 @@ impl DayLog {
             }
         }
         if !last {
-            if self.end < frames.size() {
+            if frames.left()? > 0 {
                 return Err(
                     frames.damage("a whole frame; a later day was begun, so nothing unfinished can be here")
                 );

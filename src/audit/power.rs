@@ -2,14 +2,19 @@
 //!
 //! In:  a seed, and at which operation what goes wrong.
 //! Out: [`Files`], and after a power cut what a disk would hold then.
-//! Law: what was synced is kept. Of what wasn't, any beginning may be kept, and behind it torn bytes; of names that weren't
-//!      synced, any beginning of their changes.
+//! Law: what was synced is kept. Of what wasn't, any beginning may be kept, or any pieces; of names that weren't synced, any
+//!      beginning of their changes.
 
 use super::files::{Appender, Files};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a disk writes whole or not at all; that of real ones is larger.
+const PIECE: usize = 16;
+/// Room behind the content of a file that has some.
+const ROOM: usize = 100;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +95,22 @@ impl PowerCutFiles {
         state.history = vec![state.names.clone()];
         for number in 0..state.files.len() {
             let Content { bytes, durable } = state.files[number].clone();
-            let mut left = durable.clone();
-            if bytes.len() > durable.len() && bytes.starts_with(&durable) {
-                let more = state.dice(bytes.len() - durable.len() + 1);
-                left.extend_from_slice(&bytes[durable.len()..durable.len() + more]);
-                // The file may have grown further than its content was written.
-                let torn = state.dice(2) * state.dice(bytes.len() - left.len() + 1);
-                left.extend(std::iter::repeat_n(0, torn));
+            let mut left = durable;
+            // The file may have grown further than its content was written.
+            let grown = bytes.len().saturating_sub(left.len());
+            left.resize(left.len() + state.dice(grown + 1), 0);
+            let differs = |left: &[u8], at: usize| left[at] != bytes[at];
+            let first = (0..left.len()).find(|at| differs(&left, *at)).unwrap_or(left.len());
+            let beginning = first + state.dice(left.len() - first + 1);
+            let pieces = state.dice(3) == 0;
+            for from in (0..left.len()).step_by(PIECE) {
+                let to = left.len().min(from + PIECE);
+                let to = match pieces {
+                    true if state.dice(2) == 0 => continue,
+                    true => to,
+                    false => to.min(beginning).max(from),
+                };
+                left[from..to].copy_from_slice(&bytes[from..to]);
             }
             state.files[number] = Content { bytes: left.clone(), durable: left };
         }
@@ -116,6 +130,24 @@ impl PowerCutFiles {
                 }
             }
         }
+    }
+
+    /// Opens a file, with room behind `end` where one is given.
+    fn open(&self, path: &Path, end: Option<usize>) -> io::Result<Box<dyn Appender>> {
+        let mut state = self.lock();
+        state.alive()?;
+        let number = match state.names.get(path).copied() {
+            Some(number) => number,
+            None => {
+                state.operation().map_err(said)?;
+                state.files.push(Content::default());
+                let number = state.files.len() - 1;
+                state.names.insert(path.to_owned(), number);
+                state.renamed();
+                number
+            }
+        };
+        Ok(Box::new(Open { files: self.clone(), number, end }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,6 +205,8 @@ fn said(trouble: Trouble) -> io::Error {
 struct Open {
     files: PowerCutFiles,
     number: usize,
+    /// Where the content ends in a file with room.
+    end: Option<usize>,
 }
 
 impl Appender for Open {
@@ -186,7 +220,14 @@ impl Appender for Open {
             Err(_) if dead => 0,
             Err(_) => state.dice(bytes.len() + 1),
         };
-        state.files[self.number].bytes.extend_from_slice(&bytes[..written]);
+        let content = &mut state.files[self.number].bytes;
+        let at = self.end.unwrap_or(content.len());
+        let behind = at + written;
+        if content.len() < behind {
+            content.resize(behind + self.end.map_or(0, |_| ROOM), 0);
+        }
+        content[at..behind].copy_from_slice(&bytes[..written]);
+        self.end = self.end.map(|_| behind);
         outcome.map_err(said)
     }
 
@@ -229,20 +270,11 @@ impl Files for PowerCutFiles {
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>> {
-        let mut state = self.lock();
-        state.alive()?;
-        let number = match state.names.get(path).copied() {
-            Some(number) => number,
-            None => {
-                state.operation().map_err(said)?;
-                state.files.push(Content::default());
-                let number = state.files.len() - 1;
-                state.names.insert(path.to_owned(), number);
-                state.renamed();
-                number
-            }
-        };
-        Ok(Box::new(Open { files: self.clone(), number }))
+        self.open(path, None)
+    }
+
+    fn open_roomy(&self, path: &Path, end: u64) -> io::Result<Box<dyn Appender>> {
+        self.open(path, Some(end as usize))
     }
 
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()> {

@@ -75,7 +75,7 @@ impl DayLog {
                 erased += count;
                 each(frame(&payload)).map_err(|e| io_at(&path, e))?;
             }
-            if frames.offset() < frames.size() { Err(frames.damage("a whole frame")) } else { Ok(erased) }
+            if frames.left()? > 0 { Err(frames.damage("a whole frame")) } else { Ok(erased) }
         };
         if scan(Box::new(|_| Ok(())))? == 0 {
             return Ok(erased);

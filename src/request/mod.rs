@@ -95,6 +95,20 @@ pub struct Question {
     pub ignored: Vec<String>,
 }
 
+impl Question {
+    /// Asks the same for another action, one without properties that must be given; `None` if it isn't asked of this.
+    #[cfg(feature = "server")]
+    pub(crate) fn instead(mut self, vocabulary: &crate::Vocabulary, action: ActionId) -> Option<Question> {
+        let (kind, any) = (self.resource.kind, self.resource.entity.is_none());
+        let declared = vocabulary.action(action);
+        let fits = declared.targets.iter().any(|t| t.kind == kind && t.any == any)
+            && declared.properties.iter().all(|p| p.optional);
+        self.action = action;
+        self.properties = vec![None; declared.properties.len()];
+        fits.then_some(self)
+    }
+}
+
 /// What is acted on: a thing, or (without an id) a kind at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {

@@ -7,9 +7,10 @@
 use super::{Asked, AskedCredential, Credential, KeyPolicy, Overlay, Question, RequestError, Subject};
 use crate::check::program::{Attribute, Provenance, Sort, Target, Vocabulary};
 use crate::diagnostic::nearest;
-use crate::directory::{Directory, LinkTarget, ScopeIx};
+use crate::directory::{AccountIx, Directory, LinkTarget, ScopeIx};
 use crate::limits::{CHAIN_ACCOUNTS_MAX, KEY_POLICY_BYTES_MAX};
 use crate::value::{Entity, KindId, Value, check_string};
+use std::fmt;
 use std::sync::Arc;
 
 /// Compiles a key's own policy text; the error is a text for people.
@@ -42,18 +43,18 @@ pub fn resolve(
     let resource =
         Subject { kind: asked.kind, entity: asked.id.clone().map(|id| Entity { kind: asked.kind, id }) };
     door.resource(&mut asked, &resource)?;
-    door.account_values(&mut asked, &resource)?;
+    let account_ix = directory.account(&asked.account.entity);
+    door.account_values(&mut asked, account_ix, &resource)?;
     let scope = door.scope(&asked, &resource)?;
     door.chain(&asked)?;
     let credential = match asked.credential.take() {
         Some(credential) => Some(door.credential(credential, key_policy)?),
         None => None,
     };
-    let account = asked.account.entity;
     door.overlay.retain(|o| o.parent.is_some() || o.attributes.iter().any(Option::is_some));
     Ok(Question {
-        account_ix: directory.account(&account),
-        account,
+        account_ix,
+        account: asked.account.entity,
         acting_for: asked.acting_for.into_iter().map(|a| a.entity).collect(),
         scope,
         action: asked.action,
@@ -73,9 +74,22 @@ struct Door<'a> {
     ignored: Vec<String>,
 }
 
-/// The field of the n-th account behind the one who asks: `acting_for`, `acting_for.acting_for`, …
-fn acting_for_field(n: usize) -> String {
-    vec!["acting_for"; n + 1].join(".")
+/// A field of the request that names an entity; written when it is told of.
+#[derive(Clone, Copy)]
+enum Field {
+    Resource,
+    /// `account` for the one who asks; for the n-th behind it `acting_for`, `acting_for.acting_for`, …
+    Account(usize),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Resource => f.write_str("resource"),
+            Field::Account(0) => f.write_str("account"),
+            Field::Account(n) => f.write_str(&vec!["acting_for"; *n].join(".")),
+        }
+    }
 }
 
 impl Door<'_> {
@@ -88,9 +102,8 @@ impl Door<'_> {
     }
 
     fn accounts(&self, asked: &Asked) -> Fits<()> {
-        let all = std::iter::once(("account".to_owned(), &asked.account))
-            .chain(asked.acting_for.iter().enumerate().map(|(n, a)| (acting_for_field(n), a)));
-        for (field, account) in all {
+        for (n, account) in std::iter::once(&asked.account).chain(&asked.acting_for).enumerate() {
+            let field = Field::Account(n);
             let declared = self.vocabulary.kind(account.entity.kind);
             if declared.sort != Sort::Account {
                 return refuse(
@@ -98,7 +111,7 @@ impl Door<'_> {
                     format!("`{}` is not an account kind", declared.wire),
                 );
             }
-            check_id(&format!("{field}.id"), &account.entity.id)?;
+            check_id(format_args!("{field}.id"), &account.entity.id)?;
         }
         Ok(())
     }
@@ -108,7 +121,7 @@ impl Door<'_> {
         let action = self.vocabulary.action(asked.action);
         let (kind, any) = (asked.kind, asked.id.is_none());
         if let Some(id) = &asked.id {
-            check_id("resource.id", id)?;
+            check_id(format_args!("resource.id"), id)?;
         }
         let on_kind: Vec<&Target> = action.targets.iter().filter(|t| t.kind == kind).collect();
         if on_kind.iter().any(|t| t.any == any) {
@@ -142,17 +155,17 @@ impl Door<'_> {
         }
     }
 
-    /// Keeps the values of an entity that count; `must` that nothing required is missing.
+    /// Keeps the values of an entity that count; `held` by the directory or not; `must` that nothing required is missing.
     fn keep(
         &mut self,
         entity: &Entity,
+        held: bool,
         mut values: Vec<Option<Value>>,
         parent: Option<Entity>,
-        field: &str,
+        field: Field,
         must: bool,
     ) -> Fits<()> {
         let declared = self.vocabulary.kind(entity.kind);
-        let held = self.directory.holds(self.vocabulary, entity) && declared.sort != Sort::Role;
         values.resize(declared.attributes.len(), None);
         for (attribute, value) in declared.attributes.iter().zip(&mut values) {
             let counts = match attribute.provenance {
@@ -213,7 +226,7 @@ impl Door<'_> {
         let declared = self.vocabulary.kind(resource.kind);
         let parent = asked.parent.clone();
         if let Some(parent) = &parent {
-            check_id("resource.in.id", &parent.id)?;
+            check_id(format_args!("resource.in.id"), &parent.id)?;
             if !declared.parents.contains(&parent.kind) {
                 let listed =
                     declared.parents.iter().map(|k| format!("`{}`", self.wire(*k))).collect::<Vec<_>>();
@@ -252,20 +265,27 @@ impl Door<'_> {
             return refuse("resource.in", "a thing does not sit in itself");
         }
         let parent = if held { None } else { parent };
-        self.keep(entity, values, parent, "resource", true)
+        self.keep(entity, held && declared.sort != Sort::Role, values, parent, Field::Resource, true)
     }
 
-    fn account_values(&mut self, asked: &mut Asked, resource: &Subject) -> Fits<()> {
-        let fields =
-            std::iter::once("account".to_owned()).chain((0..asked.acting_for.len()).map(acting_for_field));
+    fn account_values(
+        &mut self,
+        asked: &mut Asked,
+        account_ix: Option<AccountIx>,
+        resource: &Subject,
+    ) -> Fits<()> {
         let accounts = std::iter::once(&mut asked.account).chain(asked.acting_for.iter_mut());
-        for (field, account) in fields.zip(accounts) {
+        for (n, account) in accounts.enumerate() {
             let values = std::mem::take(&mut account.attributes);
             // Somebody unknown who must be known is denied, whatever the request says of him.
             let must = self.vocabulary.kind(account.entity.kind).supplied
                 || resource.entity.as_ref() == Some(&account.entity);
             let entity = account.entity.clone();
-            self.keep(&entity, values, None, &field, must)?;
+            let held = match n {
+                0 => account_ix.is_some(),
+                _ => self.directory.account(&entity).is_some(),
+            };
+            self.keep(&entity, held, values, None, Field::Account(n), must)?;
         }
         Ok(())
     }
@@ -339,7 +359,7 @@ impl Door<'_> {
                 return match named.next() {
                     None => Ok(()),
                     Some(_) => refuse(
-                        acting_for_field(behind),
+                        Field::Account(behind + 1).to_string(),
                         format!(
                             "an account of kind `{}` acts for nobody: leave this out",
                             self.wire(at.kind)
@@ -379,7 +399,7 @@ impl Door<'_> {
                 let choices = choices.collect::<Vec<_>>().join(", ");
                 let message =
                     format!("missing: {} may act for several, name one: {choices}", self.named(agent));
-                refuse(acting_for_field(behind), message)
+                refuse(Field::Account(behind + 1).to_string(), message)
             }
         }
     }
@@ -422,9 +442,9 @@ pub(super) fn place(vocabulary: &Vocabulary, d: &Directory, entity: &Entity) -> 
     }
 }
 
-fn check_id(field: &str, id: &str) -> Fits<()> {
+fn check_id(field: fmt::Arguments<'_>, id: &str) -> Fits<()> {
     if id.is_empty() {
-        return refuse(field, "an id is never empty");
+        return refuse(field.to_string(), "an id is never empty");
     }
-    check_string(id).or_else(|message| refuse(field, message))
+    check_string(id).or_else(|message| refuse(field.to_string(), message))
 }

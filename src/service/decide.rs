@@ -7,7 +7,7 @@
 
 use super::authn::{Caller, KeyRefusal};
 use super::change::RequestFacts;
-use super::guard::{self, On, asking, credential};
+use super::guard::{Rights, asking, credential};
 use super::journal::{self, About, Decided};
 use super::memory::{AccountFacts, OrgState};
 use super::object::Kind;
@@ -47,12 +47,9 @@ pub struct Asking<'a> {
     pub now: i64,
     /// The request.
     pub request: &'a RequestFacts,
-    /// What the caller may do, and where, as far as it was looked up: within one request that doesn't change.
-    pub rights: RefCell<Vec<(&'static str, String, bool)>>,
+    /// What the caller may do, and where, as far as it was looked up.
+    pub rights: RefCell<Rights>,
 }
-
-/// Rights that one request remembers.
-const RIGHTS_KEPT_MAX: usize = 64;
 
 /// Answers and their record.
 pub struct Decisions {
@@ -360,20 +357,7 @@ fn inputs(parts: Parts) -> BTreeMap<String, Fact> {
 }
 
 fn may(asking: &Asking<'_>, action: &'static str, place: &str) -> bool {
-    let mut rights = asking.rights.borrow_mut();
-    if let Some((.., may)) = rights.iter().find(|(a, p, _)| *a == action && p == place) {
-        return *may;
-    }
-    let kind = match place.matches('/').count() {
-        0 => "organization",
-        1 => "project",
-        _ => "environment",
-    };
-    let may = guard::may(asking.org, asking.caller, action, On::Scope(kind, place), asking.now);
-    if rights.len() < RIGHTS_KEPT_MAX {
-        rights.push((action, place.to_owned(), may));
-    }
-    may
+    asking.rights.borrow_mut().may(asking.org, asking.caller, action, place, asking.now)
 }
 
 /// The rights beside asking that a question takes.

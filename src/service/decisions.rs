@@ -70,6 +70,11 @@ impl Opening {
 
 /// Records in one group commit.
 const BATCH_MAX: usize = 1_024;
+/// Where at least so many records came at once, the next group waits for more until [`GATHER`] after the last was written: fewer
+/// syncs leave more of the machine to requests. Who is alone, or nearly, is never kept waiting.
+const MANY: usize = 5;
+/// See [`MANY`].
+const GATHER: Duration = Duration::from_millis(1);
 /// How often a checkpoint is signed.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether something is too old or too much.
@@ -174,6 +179,7 @@ impl Work {
             return;
         }
         self.retain(failed);
+        let mut gather_until = Instant::now();
         while failed.get().is_none() {
             let first = match queue.recv_timeout(CHECKPOINT_EVERY) {
                 Ok(job) => Some(job),
@@ -183,6 +189,7 @@ impl Work {
                     return;
                 }
             };
+            std::thread::sleep(gather_until.saturating_duration_since(Instant::now()));
             let mut batches: HashMap<String, Batch> = HashMap::new();
             let mut looks = Vec::new();
             for job in first.into_iter().chain(queue.try_iter()).take(BATCH_MAX) {
@@ -195,7 +202,9 @@ impl Work {
                     Job::Look(org, look) => looks.push((org, look)),
                 }
             }
+            let many = batches.values().map(|batch| batch.0.len()).sum::<usize>() >= MANY;
             self.append(batches, failed);
+            gather_until = Instant::now() + if many { GATHER } else { Duration::ZERO };
             if failed.get().is_some() {
                 return;
             }

@@ -69,13 +69,73 @@ pub fn permit(
     own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
 }
 
-/// Whether [`permit`] would give one.
-pub fn may(org: &OrgState, caller: &Caller, action: &'static str, on: On<'_>, now: i64) -> bool {
-    let Some(account) = &caller.account else { return false };
-    [(&org.guard, false), (&org.own, true)].into_iter().all(|(side, own)| {
-        let asked = question(org, side, caller, account, action, on, now, own);
-        asked.is_some_and(|question| side.decide(&question).is_allow())
-    })
+/// Whether [`permit`] would give one, asked at several places within one request, during which that doesn't change.
+#[derive(Default)]
+pub struct Rights {
+    /// What was found, at most [`RIGHTS_KEPT_MAX`].
+    known: Vec<(&'static str, String, bool)>,
+    /// The last place, and what both sets were asked there.
+    last: Option<(String, [Option<Question>; 2])>,
+}
+
+/// Rights that one request remembers.
+const RIGHTS_KEPT_MAX: usize = 64;
+
+impl Rights {
+    /// Whether a caller may do this at a place.
+    pub fn may(
+        &mut self,
+        org: &OrgState,
+        caller: &Caller,
+        action: &'static str,
+        place: &str,
+        now: i64,
+    ) -> bool {
+        if let Some((.., may)) = self.known.iter().find(|(a, p, _)| *a == action && p == place) {
+            return *may;
+        }
+        let may = self.asked(org, caller, action, place, now);
+        if self.known.len() < RIGHTS_KEPT_MAX {
+            self.known.push((action, place.to_owned(), may));
+        }
+        may
+    }
+
+    fn asked(
+        &mut self,
+        org: &OrgState,
+        caller: &Caller,
+        action: &'static str,
+        place: &str,
+        now: i64,
+    ) -> bool {
+        let Some(account) = &caller.account else { return false };
+        let kind = match place.matches('/').count() {
+            0 => "organization",
+            1 => "project",
+            _ => "environment",
+        };
+        if self.last.as_ref().is_none_or(|(last, _)| last != place) {
+            self.last = Some((place.to_owned(), [None, None]));
+        }
+        let Some((_, questions)) = &mut self.last else { return false };
+        let sides = [(&org.guard, false), (&org.own, true)];
+        sides.into_iter().zip(questions).all(|((side, own), kept)| {
+            // The same question was put for another action: nothing else in it is another.
+            *kept = match kept.take() {
+                Some(other) => {
+                    action_of(side, action).and_then(|action| other.instead(side.set.vocabulary(), action))
+                }
+                None => question(org, side, caller, account, action, On::Scope(kind, place), now, own),
+            };
+            kept.as_ref().is_some_and(|question| side.decide(question).is_allow())
+        })
+    }
+}
+
+fn action_of(side: &Side, action: &str) -> Option<ActionId> {
+    let at = side.set.vocabulary().actions.iter().position(|a| a.wire == action)?;
+    u16::try_from(at).ok().map(ActionId)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one question has that many parts")]
@@ -108,7 +168,7 @@ fn question(
 ) -> Option<Question> {
     let vocabulary = side.set.vocabulary();
     let kind = |wire: &str| vocabulary.kind_by_wire(wire);
-    let action = vocabulary.actions.iter().position(|a| a.wire == action)?;
+    let action = action_of(side, action)?;
     let (kind_acted_on, id, scope) = match on {
         On::Scope(scope, path) => (kind(scope)?, path, None),
         On::Account(kind_name, id) => (kind(kind_name)?, id, None),
@@ -125,7 +185,7 @@ fn question(
         account: asking(side, caller, account)?,
         acting_for: Vec::new(),
         scope,
-        action: ActionId(u16::try_from(action).ok()?),
+        action,
         properties: Vec::new(),
         kind: kind_acted_on,
         id: Some(id.into()),

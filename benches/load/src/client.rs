@@ -3,7 +3,7 @@
 //! In:    requests with the answers that are right; how many connections, how long, at which rate.
 //! Out:   [`Figure`]: how many were answered, and how long each took.
 //! Law:   closed loop: a connection asks again once it was answered. Open loop: request n is due at n / rate whatever the
-//!        server does, and its time runs from then, also while it waits for a free connection.
+//!        server does, and its time runs from then, also while it waits for the next tick and for a free connection.
 
 use crate::http::{answer, find};
 use crate::world::Request;
@@ -80,6 +80,8 @@ struct Drive<'a> {
 
 /// The timer's name among connections.
 const TIMER: u64 = u64::MAX;
+/// How often the open loop sends what has become due: a timer for each request would take the machine from the server.
+const TICK: Duration = Duration::from_millis(1);
 /// How long answers may take that are still due when the time is over.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -154,31 +156,28 @@ impl Drive<'_> {
         let mut due: VecDeque<Instant> = VecDeque::new();
         let mut count = 0u64;
         let mut events = Vec::with_capacity(1_024);
+        set(&timer, TICK)?;
         loop {
-            let now = Instant::now();
-            let at = |n: u64| start + Duration::from_secs_f64(n as f64 / rate);
-            while at(count) <= now && at(count) < self.until {
-                due.push_back(at(count));
-                count += 1;
-            }
             while !due.is_empty()
                 && let Some(connection) = free.pop_front()
                 && let Some(intended) = due.pop_front()
             {
                 self.ask(connection, intended)?;
             }
-            let over = at(count) >= self.until;
-            if over && due.is_empty() && free.len() == self.connections.len() {
+            if Instant::now() >= self.until && due.is_empty() && free.len() == self.connections.len() {
                 return Ok(());
-            }
-            if !over {
-                set(&timer, at(count).saturating_duration_since(Instant::now()))?;
             }
             self.wait(&poll, &mut events)?;
             for event in events.drain(..) {
                 let at = event.data.u64();
                 if at == TIMER {
                     let _ = rustix::io::read(&timer, &mut [0u8; 8]);
+                    let now = Instant::now().min(self.until);
+                    let at = |n: u64| start + Duration::from_secs_f64(n as f64 / rate);
+                    while at(count) < now {
+                        due.push_back(at(count));
+                        count += 1;
+                    }
                 } else if self.advance(at as usize)? {
                     free.push_back(at as usize);
                 }
@@ -292,10 +291,9 @@ fn right(body: &[u8], allowed: &[bool]) -> bool {
     find(rest, DECISION).is_none()
 }
 
-/// Sets the timer to fire once.
-fn set(timer: &rustix::fd::OwnedFd, within: Duration) -> Result<(), String> {
-    let nanos = within.as_nanos().max(1_000);
-    let at = Timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 };
-    let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
-    timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).map(|_| ()).map_err(|e| e.to_string())
+/// Sets the timer to fire again and again.
+fn set(timer: &rustix::fd::OwnedFd, every: Duration) -> Result<(), String> {
+    let every = Timespec { tv_sec: every.as_secs() as i64, tv_nsec: i64::from(every.subsec_nanos()) };
+    let times = Itimerspec { it_interval: every, it_value: every };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &times).map(|_| ()).map_err(|e| e.to_string())
 }

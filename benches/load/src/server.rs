@@ -4,10 +4,12 @@
 //! Out:   its address, once it answers.
 //! Law:   it ends with this value, by SIGKILL: what was answered must be in the log whatever happens next.
 
-use std::fs::File;
+use std::collections::VecDeque;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to be ready.
@@ -32,8 +34,13 @@ pub enum Which {
 pub struct Server {
     pub address: String,
     child: Child,
-    log: PathBuf,
+    log: Log,
 }
+
+/// The end of what a server logged.
+type Log = Arc<Mutex<VecDeque<u8>>>;
+/// How much of it is kept.
+const LOG_BYTES: usize = 4_096;
 
 impl Server {
     /// Starts one and waits until it is ready.
@@ -55,11 +62,14 @@ impl Server {
         for name in ["POLICYD_ADDRESS", "POLICYD_KEY", "POLICYD_KEY_FILE", "POLICYD_LISTEN", "POLICYD_DATA"] {
             command.env_remove(name);
         }
-        let log = data.with_extension("log");
-        let to = File::create(&log).map_err(failed)?;
-        let child = command.args(["--listen", &address]).stdout(Stdio::null()).stderr(to).spawn();
+        let child = command.args(["--listen", &address]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = child.map_err(|e| format!("{program} can't be started: {e}"))?;
+        let mut child = child.map_err(|e| format!("{program} can't be started: {e}"))?;
+        let log = Log::default();
+        if let Some(from) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || read_log(from, &log));
+        }
         let mut server = Server { address, child, log };
         server.wait()?;
         Ok(server)
@@ -85,8 +95,9 @@ impl Server {
 
     /// The last of what it logged.
     pub fn said(&self) -> String {
-        let all = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = all.lines().collect();
+        let end: Vec<u8> = self.log.lock().map(|log| log.iter().copied().collect()).unwrap_or_default();
+        let end = String::from_utf8_lossy(&end);
+        let lines: Vec<&str> = end.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
     }
 
@@ -102,7 +113,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// Takes what a server logs, as whoever collects logs does: its end is kept.
+fn read_log(mut from: ChildStderr, log: &Log) {
+    let mut block = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut block) {
+        let Ok(mut log) = log.lock() else { return };
+        log.extend(&block[read.saturating_sub(LOG_BYTES)..read]);
+        let excess = log.len().saturating_sub(LOG_BYTES);
+        log.drain(..excess);
     }
 }
 
