@@ -157,6 +157,12 @@ impl PolicySet {
         json::parse(&self.tree.vocabulary, text)
     }
 
+    /// The same for a value that was read as JSON.
+    #[cfg(feature = "server")]
+    pub(crate) fn asked(&self, request: crate::Json<'_>) -> Result<Asked, RequestError> {
+        json::asked(&self.tree.vocabulary, request)
+    }
+
     /// Holds a request against a directory. `key_policy` compiles the policy text of the key presented, or knows it
     /// already: see [`PolicySet::key_policy`].
     pub fn question(

@@ -7,6 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::RefCell;
 use std::fmt;
 
 /// Bytes of a known number, written as base64.
@@ -46,9 +47,19 @@ impl Salt {
     ///
     /// - Errors: the system has no randomness to give; then no record may be written.
     pub fn random() -> std::io::Result<Salt> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-        Ok(Bytes(bytes))
+        const AT_ONCE: usize = 32;
+        thread_local! {
+            // Taken for several at once, since a call of the system takes as long as a decision; none stays after its use.
+            static LEFT: RefCell<([[u8; 16]; AT_ONCE], usize)> = const { RefCell::new(([[0; 16]; AT_ONCE], 0)) };
+        }
+        LEFT.with_borrow_mut(|(salts, left)| {
+            if *left == 0 {
+                getrandom::fill(salts.as_flattened_mut()).map_err(std::io::Error::other)?;
+                *left = AT_ONCE;
+            }
+            *left -= 1;
+            Ok(Bytes(std::mem::take(&mut salts[*left])))
+        })
     }
 }
 

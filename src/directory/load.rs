@@ -204,8 +204,8 @@ impl<'v> Loader<'v> {
         match json {
             None => vec![None; declared.attributes.len()],
             json => {
-                let of = format!("`{}`", declared.wire);
-                self.wire.attributes(json, &declared.attributes, &of, path, &mut self.out)
+                let of = format_args!("`{}`", declared.wire);
+                self.wire.attributes(json, &declared.attributes, of, path, &mut self.out)
             }
         }
     }

@@ -10,7 +10,6 @@ pub use values::Wire;
 pub(crate) use values::{id_text, required, text};
 
 use crate::diagnostic::nearest;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -223,12 +222,19 @@ impl<'a> Json<'a> {
 
     /// An object's members in order, repeated ones too; `None` for another value or a key that is no Unicode.
     pub fn members(self) -> Option<Vec<Member<'a>>> {
-        let raw: Members<'a> = serde_json::from_str(self.text).ok()?;
-        let member = |(key, value): (&'a RawValue, &'a RawValue)| {
+        let mut reader = serde_json::Deserializer::from_str(self.text);
+        let (mut members, mut whole) = (Vec::with_capacity(8), true);
+        let seen = |key: &'a RawValue, value: &'a RawValue| {
             let written = Json::within(self.text, self.at, key);
-            Some(Member { key: written.string()?, written, value: Json::within(self.text, self.at, value) })
+            match written.string() {
+                Some(key) => {
+                    members.push(Member { key, written, value: Json::within(self.text, self.at, value) });
+                }
+                None => whole = false,
+            }
         };
-        raw.0.into_iter().map(member).collect()
+        Members { see: seen, of: std::marker::PhantomData }.deserialize(&mut reader).ok()?;
+        whole.then_some(members)
     }
 
     /// Calls `see` with each element of an array; false for another value.
@@ -345,26 +351,29 @@ impl Member<'_> {
     }
 }
 
-/// An object's members as written.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// Reads an object without keeping it.
+struct Members<'a, F> {
+    see: F,
+    of: std::marker::PhantomData<&'a ()>,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Read<'a> {
-            type Value = Members<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
+impl<'de: 'a, 'a, F: FnMut(&'a RawValue, &'a RawValue)> DeserializeSeed<'de> for Members<'a, F> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de: 'a, 'a, F: FnMut(&'a RawValue, &'a RawValue)> Visitor<'de> for Members<'a, F> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
+            (self.see)(key, value);
         }
-        deserializer.deserialize_map(Read(std::marker::PhantomData))
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::limits::SET_ELEMENTS_MAX;
 use crate::value::{self, Entity, KindId, Value, WEEKDAYS};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
+use std::fmt;
 
 /// The wire names of a vocabulary.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ impl<'v> Wire<'v> {
         &self,
         json: Option<Json<'_>>,
         declared: &[Attribute],
-        of: &str,
+        of: fmt::Arguments<'_>,
         path: &Path<'_>,
         out: &mut Mistakes,
     ) -> Vec<Option<Value>> {
@@ -149,7 +150,8 @@ impl<'v> Wire<'v> {
             Type::Record(id) => {
                 let declared = &self.vocabulary.records[id.index()].fields;
                 let before = out.len();
-                let values = self.attributes(Some(json), declared, &self.vocabulary.show_type(ty), path, out);
+                let of = self.vocabulary.show_type(ty);
+                let values = self.attributes(Some(json), declared, format_args!("{of}"), path, out);
                 if out.len() > before {
                     return None;
                 }
@@ -318,7 +320,7 @@ mod tests {
         let values = Wire::indexed(&v).attributes(
             Some(Json::parse(text).unwrap()),
             declared,
-            "`document`",
+            format_args!("`document`"),
             &Path::Root,
             &mut out,
         );

@@ -32,15 +32,25 @@ pub fn read(policy: &PolicyContext<'_>, text: &str, now: i64) -> Result<Question
 
 /// Reads one request; its `context.now` stays absent if it gives none.
 pub fn parse(vocabulary: &Vocabulary, text: &str) -> Result<Asked, RequestError> {
-    if text.len() > REQUEST_BYTES_MAX {
-        let message =
-            format!("the request has {} bytes; at most {REQUEST_BYTES_MAX} are allowed", text.len());
-        return Err(RequestError::whole(message));
-    }
+    bounded(text)?;
     let json = Json::parse(text)
         .map_err(|e| RequestError::whole(format!("the request is not JSON: {}", e.in_text(text))))?;
+    asked(vocabulary, json)
+}
+
+fn bounded(text: &str) -> Result<(), RequestError> {
+    if text.len() <= REQUEST_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the request has {} bytes; at most {REQUEST_BYTES_MAX} are allowed", text.len());
+    Err(RequestError::whole(message))
+}
+
+/// The same for a value that was read as JSON.
+pub fn asked(vocabulary: &Vocabulary, json: Json<'_>) -> Result<Asked, RequestError> {
+    bounded(json.text)?;
     let mut out = Mistakes::new();
-    let asked = asked(&Wire::new(vocabulary), json, &mut out);
+    let asked = members(&Wire::new(vocabulary), json, &mut out);
     match (out.into_iter().next(), asked) {
         (None, Some(asked)) => Ok(asked),
         (Some(first), _) => {
@@ -57,7 +67,7 @@ pub fn parse(vocabulary: &Vocabulary, text: &str) -> Result<Asked, RequestError>
     }
 }
 
-fn asked(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<Asked> {
+fn members(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<Asked> {
     let known = ["account", "scope", "action", "resource", "context", "acting_for", "credential"];
     let [account, scope, action, resource, context, acting_for, credential] =
         json.fields(&Path::Root, known, out)?;
@@ -68,7 +78,8 @@ fn asked(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<Asked> {
     let resource = required(resource, json, root, "resource", out).and_then(|r| resource_of(wire, r, out));
     let scope = scope.and_then(|s| text(s, &Path::Field(root, "scope"), "the path of a scope", out));
     let entries = &wire.vocabulary.context;
-    let context = wire.attributes(context, entries, "the context", &Path::Field(root, "context"), out);
+    let context =
+        wire.attributes(context, entries, format_args!("the context"), &Path::Field(root, "context"), out);
     let mut chain = Vec::new();
     if let Some(next) = acting_for {
         acting_for_of(wire, next, &Path::Field(root, "acting_for"), &mut chain, out);
@@ -111,9 +122,9 @@ fn account_of<'a>(
     let id = required(id, json, path, "id", out).and_then(|i| id_text(i, &Path::Field(path, "id"), out));
     let kind = kind?;
     let declared = wire.vocabulary.kind(kind);
-    let of = format!("`{}`", declared.wire);
+    let of = format_args!("`{}`", declared.wire);
     let attributes =
-        wire.attributes(attributes, &declared.attributes, &of, &Path::Field(path, "attributes"), out);
+        wire.attributes(attributes, &declared.attributes, of, &Path::Field(path, "attributes"), out);
     Some((AskedEntity { entity: Entity { kind, id: id? }, attributes }, next))
 }
 
@@ -153,8 +164,8 @@ fn action_of(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<(Act
         return None;
     };
     let properties = &actions[n].properties;
-    let values =
-        wire.attributes(attributes, properties, &format!("`{name}`"), &Path::Field(path, "attributes"), out);
+    let of = format_args!("`{name}`");
+    let values = wire.attributes(attributes, properties, of, &Path::Field(path, "attributes"), out);
     Some((ActionId(n as u16), values))
 }
 
@@ -178,9 +189,9 @@ fn resource_of(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<Re
     let parent = within.and_then(|p| wire.entity(p, &Path::Field(path, "in"), &ANY_SORT, out));
     let kind = kind?;
     let declared = wire.vocabulary.kind(kind);
-    let of = format!("`{}`", declared.wire);
+    let of = format_args!("`{}`", declared.wire);
     let attributes =
-        wire.attributes(attributes, &declared.attributes, &of, &Path::Field(path, "attributes"), out);
+        wire.attributes(attributes, &declared.attributes, of, &Path::Field(path, "attributes"), out);
     (given.is_some() == id.is_some()).then_some(Resource { kind, id, attributes, parent })
 }
 

@@ -16,6 +16,10 @@ pub use resolve::{CompileKeyPolicy, resolve};
 pub use words::Words;
 pub(crate) use words::{Declared, KindWords, Print, SlotType, same};
 
+#[cfg(feature = "server")]
+use crate::check::program::Vocabulary;
+#[cfg(feature = "server")]
+use crate::directory::Directory;
 use crate::directory::{AccountIx, ScopeIx};
 use crate::value::{ActionId, BoundaryId, Entity, KindId, Value};
 use smol_str::SmolStr;
@@ -98,7 +102,7 @@ pub struct Question {
 impl Question {
     /// Asks the same for another action, one without properties that must be given; `None` if it isn't asked of this.
     #[cfg(feature = "server")]
-    pub(crate) fn instead(mut self, vocabulary: &crate::Vocabulary, action: ActionId) -> Option<Question> {
+    pub(crate) fn instead(mut self, vocabulary: &Vocabulary, action: ActionId) -> Option<Question> {
         let (kind, any) = (self.resource.kind, self.resource.entity.is_none());
         let declared = vocabulary.action(action);
         let fits = declared.targets.iter().any(|t| t.kind == kind && t.any == any)
@@ -106,6 +110,17 @@ impl Question {
         self.action = action;
         self.properties = vec![None; declared.properties.len()];
         fits.then_some(self)
+    }
+
+    /// Asks the same about another scope node of the same kind, one that the directory holds; `None` if this isn't about one.
+    #[cfg(feature = "server")]
+    pub(crate) fn elsewhere(mut self, directory: &Directory, scope: Entity) -> Option<Question> {
+        if self.resource.kind != scope.kind || self.overlay.iter().any(|o| o.entity == self.resource.entity) {
+            return None;
+        }
+        self.scope = Some(directory.scope_of(&scope)?);
+        self.resource.entity = Some(scope);
+        Some(self)
     }
 }
 

@@ -10,14 +10,12 @@ use super::change::RequestFacts;
 use super::guard::{Rights, asking, credential};
 use super::journal::{self, About, Decided};
 use super::memory::{AccountFacts, OrgState};
-use super::object::Kind;
 use super::problem::Problem;
 use super::secret::new_uid;
 use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
 use crate::{Answer, Asked, AskedCredential, Json, Member, Mistakes, Path, Question, RequestError, Value};
 use serde::Serialize;
 use serde_json::{Value as JsonValue, json};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -136,11 +134,12 @@ enum Subject<'a> {
     Named,
 }
 
-/// The question as the engine reads it: what the body says, with the account that a key stands for.
-fn compose<'j>(
+/// The question as the engine reads it: what the body says, with the account that a key stands for; none where the body names
+/// one itself.
+fn compose(
     asking: &Asking<'_>,
-    json: Json<'j>,
-) -> Result<(Cow<'j, str>, Subject<'static>, Parts), Problem> {
+    json: Json<'_>,
+) -> Result<(Option<String>, Subject<'static>, Parts), Problem> {
     let members = json.members().ok_or_else(|| Problem::invalid("expected a JSON object"))?;
     let mut parts = Parts::default();
     let mut named = false;
@@ -170,8 +169,8 @@ fn compose<'j>(
     if parts.context.as_ref().is_some_and(|c| c.get("now").is_some()) {
         return Err(Problem::field("context.now", "leave it out: the server's time counts"));
     }
-    let text = if named { Cow::Borrowed(json.text) } else { Cow::Owned(with_account(asking, &members)) };
-    Ok((text, subject, parts))
+    let with_account = (!named).then(|| with_account(asking, &members));
+    Ok((with_account, subject, parts))
 }
 
 /// The question with the account that a key stands for.
@@ -213,7 +212,8 @@ fn forbidden() -> Problem {
 }
 
 fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
-    let (text, subject, parts) = compose(asking, json)?;
+    let (with_account, subject, parts) = compose(asking, json)?;
+    let json = with_account.as_deref().map_or(Ok(json), parse)?;
     let subject = match (asking.client, subject) {
         (Client::Key(client), _) => Subject::Client(client),
         (_, other) => other,
@@ -226,7 +226,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         return Ok(refused_key(parts, *why, key_id));
     }
     let own = matches!(subject, Subject::Own);
-    let resolved = resolve(asking, &text, &subject);
+    let resolved = resolve(asking, json, &subject);
     let question = match resolved {
         Ok(question) => question,
         Err(error) => {
@@ -289,10 +289,7 @@ fn about(asking: &Asking<'_>, subject: &Subject<'_>, question: &Question) -> Opt
     match subject {
         Subject::Own => asking.caller.account.clone(),
         Subject::Client(client) => client.account.clone(),
-        Subject::Named => {
-            let kind = Kind::of_wire(&org.own.set.vocabulary().kind(question.account.kind).wire)?;
-            org.account_named(kind, &question.account.id)
-        }
+        Subject::Named => org.acting(question.account_ix?),
     }
 }
 
@@ -403,10 +400,10 @@ fn says_of(parts: &Parts, kind: &str, id: &str) -> bool {
     parts.resource.iter().chain(behind).any(gives)
 }
 
-fn resolve(asking: &Asking<'_>, text: &str, subject: &Subject<'_>) -> Result<Question, RequestError> {
+fn resolve(asking: &Asking<'_>, json: Json<'_>, subject: &Subject<'_>) -> Result<Question, RequestError> {
     let org = asking.org;
     let side = &org.own;
-    let mut asked: Asked = side.set.parse_request(text)?;
+    let mut asked: Asked = side.set.asked(json)?;
     if let Some(now) = asked.context.first_mut() {
         *now = Some(Value::Time(asking.now));
     }

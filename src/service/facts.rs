@@ -401,8 +401,8 @@ impl<'v> Reader<'v> {
         let given = row.as_meant(given.get(), known);
         let json = Json::parse(&given).expect("facts: what was written as JSON is JSON");
         let mut out = Mistakes::new();
-        let of = format!("`{}`", declared.wire);
-        let values = self.wire.attributes(Some(json), &declared.attributes, &of, &Path::Root, &mut out);
+        let of = format_args!("`{}`", declared.wire);
+        let values = self.wire.attributes(Some(json), &declared.attributes, of, &Path::Root, &mut out);
         match out.first() {
             None => Ok(values),
             Some(mistake) => {

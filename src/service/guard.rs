@@ -9,6 +9,7 @@ use super::memory::{AccountFacts, Key, OrgState, Side};
 use crate::{
     ActionId, Answer, Asked, AskedCredential, AskedEntity, BoundaryId, Entity, KindId, Question, Type, Value,
 };
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -72,14 +73,11 @@ pub fn permit(
 /// Whether [`permit`] would give one, asked at several places within one request, during which that doesn't change.
 #[derive(Default)]
 pub struct Rights {
-    /// What was found, at most [`RIGHTS_KEPT_MAX`].
-    known: Vec<(&'static str, String, bool)>,
-    /// The last place, and what both sets were asked there.
-    last: Option<(String, [Option<Question>; 2])>,
+    /// What was found, by place.
+    known: FxHashMap<String, Vec<(&'static str, bool)>>,
+    /// What both sets were asked last.
+    last: [Option<Question>; 2],
 }
-
-/// Rights that one request remembers.
-const RIGHTS_KEPT_MAX: usize = 64;
 
 impl Rights {
     /// Whether a caller may do this at a place.
@@ -91,46 +89,39 @@ impl Rights {
         place: &str,
         now: i64,
     ) -> bool {
-        if let Some((.., may)) = self.known.iter().find(|(a, p, _)| *a == action && p == place) {
+        let known = self.known.get(place).and_then(|here| here.iter().find(|(known, _)| *known == action));
+        if let Some((_, may)) = known {
             return *may;
         }
         let may = self.asked(org, caller, action, place, now);
-        if self.known.len() < RIGHTS_KEPT_MAX {
-            self.known.push((action, place.to_owned(), may));
+        match self.known.get_mut(place) {
+            Some(here) => here.push((action, may)),
+            None => drop(self.known.insert(place.to_owned(), vec![(action, may)])),
         }
         may
     }
 
-    fn asked(
-        &mut self,
-        org: &OrgState,
-        caller: &Caller,
-        action: &'static str,
-        place: &str,
-        now: i64,
-    ) -> bool {
+    fn asked(&mut self, org: &OrgState, caller: &Caller, action: &str, place: &str, now: i64) -> bool {
         let Some(account) = &caller.account else { return false };
         let kind = match place.matches('/').count() {
             0 => "organization",
             1 => "project",
             _ => "environment",
         };
-        if self.last.as_ref().is_none_or(|(last, _)| last != place) {
-            self.last = Some((place.to_owned(), [None, None]));
-        }
-        let Some((_, questions)) = &mut self.last else { return false };
         let sides = [(&org.guard, false), (&org.own, true)];
-        sides.into_iter().zip(questions).all(|((side, own), kept)| {
-            // The same question was put for another action: nothing else in it is another.
-            *kept = match kept.take() {
-                Some(other) => {
-                    action_of(side, action).and_then(|action| other.instead(side.set.vocabulary(), action))
-                }
-                None => question(org, side, caller, account, action, On::Scope(kind, place), now, own),
-            };
-            kept.as_ref().is_some_and(|question| side.decide(question).is_allow())
+        sides.into_iter().zip(&mut self.last).all(|((side, own), last)| {
+            let anew = || question(org, side, caller, account, action, On::Scope(kind, place), now, own);
+            *last = last.take().and_then(|last| again(side, last, action, kind, place)).or_else(anew);
+            last.as_ref().is_some_and(|question| side.decide(question).is_allow())
         })
     }
+}
+
+/// The last question for another action or place, which is quicker than one made anew, and is the same.
+fn again(side: &Side, last: Question, action: &str, kind: &str, place: &str) -> Option<Question> {
+    let vocabulary = side.set.vocabulary();
+    let scope = Entity { kind: vocabulary.kind_by_wire(kind)?, id: place.into() };
+    last.elsewhere(&side.directory, scope)?.instead(vocabulary, action_of(side, action)?)
 }
 
 fn action_of(side: &Side, action: &str) -> Option<ActionId> {

@@ -460,7 +460,8 @@ impl OrgState {
         self.accounts.iter().filter_map(|(at, _)| self.acting(at))
     }
 
-    fn acting(&self, at: AccountIx) -> Option<AccountFacts> {
+    /// The account with this number in [`OrgState::own`], if it can act.
+    pub fn acting(&self, at: AccountIx) -> Option<AccountFacts> {
         let standing = self.accounts.get(at).filter(|s| !s.off)?;
         let account = &self.own.directory.accounts[at.index()];
         Some(AccountFacts {

@@ -1,15 +1,17 @@
 //! The law of changes: the state that changes have led to is the one that is made anew from the store.
 
+use super::authn::Caller;
 use super::change::Change;
 use super::delta::{self, Touch};
-use super::guard::host_access;
-use super::memory::{Memory, OrgState};
+use super::guard::{self, On, Rights, host_access};
+use super::memory::{Key, Memory, OrgState};
 use super::object::{Fields, Kind, Object};
 use super::secret::new_uid;
 use super::store::{Sqlite, Store, Write};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -397,4 +399,58 @@ fn plain_changes_follow_what_they_touch() {
     }
     assert!(world.state().whole);
     assert!(world.ways[0] >= 20, "small and anew: {:?}", world.ways);
+}
+
+/// What one request asks of rights, one after the other, is answered as if each were asked alone.
+#[test]
+fn rights_in_a_row_are_those_asked_alone() {
+    let mut world = World::new();
+    let ops = [
+        Op(0, 0, 0, 0),
+        Op(0, 1, 0, 0),
+        Op(0, 0, 1, 0),
+        Op(0, 1, 1, 1),
+        Op(0, 0, 2, 0),
+        Op(2, 0, 0, 1),
+        Op(2, 1, 0, 1),
+    ];
+    assert!(ops.into_iter().all(|op| world.run(op).is_some()));
+    let (places, people) = (world.living(PLACES), world.living(&[Kind::User]));
+    assert_eq!((places.len(), people.len()), (6, 2));
+    for (person, place, role) in
+        [(0, 1, "policyd/enforcer"), (0, 2, "policyd/asker"), (1, 0, "policyd/asker")]
+    {
+        let (place, holder) = (&places[place], people[person].uid.clone());
+        let refs = vec![("scope", place.uid.clone()), ("holder", holder)];
+        let body = json!({ "role": role, "scope": place.name });
+        world.put(Kind::Binding, String::new(), &place.name.clone(), body, refs);
+    }
+    let state = world.state();
+    let asked: Vec<(&str, &Object)> = ["ask", "supply", "assert_chain", "search"]
+        .into_iter()
+        .flat_map(|action| places.iter().map(move |place| (action, place)))
+        .collect();
+    let mut allowed = Vec::new();
+    for account in state.acting_accounts() {
+        let caller = Caller {
+            key: Arc::new(Key::unbounded(&state.uid, &account.uid, &account.home, false)),
+            key_id: String::new(),
+            org: None,
+            account: Some(account),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        for stride in [1, 5, 7, 11, 13] {
+            let mut rights = Rights::default();
+            for n in 0..asked.len() {
+                let (action, place) = asked[n * stride % asked.len()];
+                let on = On::Scope(place.kind.wire(), &place.name);
+                let alone = guard::permit(&state, &caller, action, on, world.now).is_ok();
+                let may = rights.may(&state, &caller, action, &place.name, world.now);
+                assert_eq!(may, alone, "{action} at {}", place.name);
+                allowed.push(may);
+            }
+        }
+    }
+    let yes = allowed.iter().filter(|may| **may).count();
+    assert!(yes > 20 && allowed.len() - yes > 20, "{yes} of {} allowed", allowed.len());
 }
