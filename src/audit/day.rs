@@ -114,6 +114,19 @@ pub struct KeptDay {
     pub file: PathBuf,
 }
 
+/// A file of leaf hashes that is being written.
+pub struct LeafFile {
+    files: Arc<dyn Files>,
+    path: PathBuf,
+}
+
+impl LeafFile {
+    /// Returns once what was written to it before is durable.
+    pub fn sync(&self) -> Result<(), DayError> {
+        self.files.sync(&self.path).map_err(|e| io_at(&self.path, e))
+    }
+}
+
 /// The log of decisions of one organization. One process at a time may have it open.
 pub struct DayLog {
     pub(super) files: Arc<dyn Files>,
@@ -247,6 +260,13 @@ impl DayLog {
             Ok(KeptDay { number: day.number, first: day.first, bytes, file })
         };
         kept.map(one).collect()
+    }
+
+    /// The leaf hashes of the last day, which are synced at each checkpoint: whoever syncs them before, from elsewhere, leaves
+    /// the checkpoint little to wait for.
+    pub fn leaf_file(&self) -> Option<LeafFile> {
+        let path = self.days.last()?.leaves(&self.dir);
+        Some(LeafFile { files: Arc::clone(&self.files), path })
     }
 
     /// The same log for reading beside the one that writes: as it is now, whatever is appended later.

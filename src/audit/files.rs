@@ -33,6 +33,8 @@ pub trait Files: Send + Sync {
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>>;
     /// The same for a file with room, whose content ends at byte `end`: what follows there are zeros, or is nothing.
     fn open_roomy(&self, path: &Path, end: u64) -> io::Result<Box<dyn Appender>>;
+    /// Returns once what was written to a file is durable.
+    fn sync(&self, path: &Path) -> io::Result<()>;
     /// Cuts a file to `size` bytes, durably.
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()>;
     /// Gives a file another name in its folder, in place of what had that name.
@@ -131,6 +133,10 @@ impl Files for Disk {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         let size = file.metadata()?.len();
         Ok(Box::new(Roomy { file, end, size }))
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()> {

@@ -32,7 +32,7 @@ pub mod record;
 pub mod verify;
 
 pub use bytes::{Bytes, Hash32, Salt};
-pub use day::{Cut, DayError, DayLog, KeptDay};
+pub use day::{Cut, DayError, DayLog, KeptDay, LeafFile};
 pub use finding::{Finding, Place};
 pub use layout::Packed;
 pub use open::checkpoints;

@@ -277,6 +277,11 @@ impl Files for PowerCutFiles {
         self.open(path, Some(end as usize))
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let number = self.lock().find(path)?;
+        Open { files: self.clone(), number, end: None }.sync()
+    }
+
     fn truncate(&self, path: &Path, size: u64) -> io::Result<()> {
         let mut state = self.lock();
         let number = state.find(path)?;

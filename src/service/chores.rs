@@ -17,6 +17,7 @@ use super::running::Service;
 use super::secret::new_uid;
 use super::store::{Read, Stored};
 use super::writer::Job;
+use crate::audit::DayLog;
 use crate::audit::merkle::Tree;
 use crate::audit::record::{Body, Draft, Log, Moment, Unowned};
 use serde_json::Value;
@@ -48,6 +49,8 @@ struct Done {
     trees: HashMap<String, Tree>,
     /// The day on which an organization's accounts without an owner were listed.
     listed: HashMap<String, i64>,
+    /// How many decisions an organization had when its leaf hashes were last synced.
+    synced: HashMap<String, u64>,
     /// Whose index was gone on with first, as it is counted.
     first: usize,
     checkpoints: Option<Instant>,
@@ -97,12 +100,26 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
     orgs.rotate_left(first);
     let until = Instant::now() + INDEXES;
     for org in &orgs {
+        sync_leaves(service, runtime, &mut done.synced, org);
         let gone_on = service.finder.go_on(service, runtime, org, (Pace::Gentle, until));
         gone_on.unwrap_or_else(|error| tracing::warn!(error, org, "the index can't be gone on with"));
     }
     if due(&mut done.owners, OWNERS_EVERY) {
         let looked = owners(service, runtime, &mut done.listed, now);
         looked.unwrap_or_else(|problem| tracing::error!(problem.detail, "owners can't be looked up"));
+    }
+}
+
+/// Syncs new leaf hashes, so that whoever waits for a decision doesn't wait for those of a whole minute.
+fn sync_leaves(service: &Service, runtime: &Handle, synced: &mut HashMap<String, u64>, org: &str) {
+    let known = synced.entry(org.to_owned()).or_default();
+    let before = *known;
+    let look =
+        move |log: &mut DayLog| Some((log.size(), log.leaf_file()?)).filter(|(size, _)| *size != before);
+    let Some((size, file)) = runtime.block_on(service.decisions.look(org, look)).flatten() else { return };
+    match file.sync() {
+        Ok(()) => *known = size,
+        Err(error) => tracing::warn!(%error, org, "leaf hashes can't be synced before the checkpoint"),
     }
 }
 
