@@ -348,6 +348,22 @@ impl PolicySet {
         explain::Handing::new(&checked.program, directory, holder, others).role(role, place)
     }
 
+    /// Whether a rule of a role, or of one that it includes, allows an action, whatever else it asks for; of a policy's if
+    /// there is no role.
+    #[cfg(feature = "server")]
+    pub(crate) fn ever_allows(&self, role: Option<RoleId>, action: &str) -> bool {
+        use crate::check::program::{Home, Rule};
+        let Some(checked) = self.checked() else { return true };
+        let vocabulary = self.vocabulary();
+        let of = |home: &Home| match (home, role) {
+            (Home::Role(of), Some(role)) => vocabulary.roles[role.index()].includes.contains(of),
+            (Home::Policy(_), None) => true,
+            _ => false,
+        };
+        let gives = |rule: &Rule| rule.actions.iter().any(|a| vocabulary.action(*a).wire == action);
+        checked.program.rules.iter().any(|rule| rule.effect == Effect::Allow && of(&rule.home) && gives(rule))
+    }
+
     /// The same of being in a group, as this member is.
     pub fn group_in_other_hands(
         &self,
