@@ -35,6 +35,8 @@ const LESS_URGENT: i32 = 19;
 const INDEXES: Duration = Duration::from_secs(2);
 /// How often the logs of changes get a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// Leaf hashes, half a MiB of them, that are worth a sync of their own before the checkpoint syncs them.
+const SYNC_LEAVES: u64 = 16_384;
 /// How often it is looked who answers for what.
 const OWNERS_EVERY: Duration = Duration::from_secs(3_600);
 /// One day in microseconds.
@@ -110,16 +112,18 @@ fn look(service: &Service, runtime: &Handle, done: &mut Done, now: i64) {
     }
 }
 
-/// Syncs new leaf hashes, so that whoever waits for a decision doesn't wait for those of a whole minute.
+/// Syncs many new leaf hashes, so that whoever waits for a decision doesn't wait for those of a whole minute.
 fn sync_leaves(service: &Service, runtime: &Handle, synced: &mut HashMap<String, u64>, org: &str) {
     let known = synced.entry(org.to_owned()).or_default();
     let before = *known;
-    let look =
-        move |log: &mut DayLog| Some((log.size(), log.leaf_file()?)).filter(|(size, _)| *size != before);
+    let look = move |log: &mut DayLog| {
+        let many = log.size() >= before + SYNC_LEAVES;
+        many.then(|| Some((log.size(), log.leaf_file()?))).flatten()
+    };
     let Some((size, file)) = runtime.block_on(service.decisions.look(org, look)).flatten() else { return };
     match file.sync() {
         Ok(()) => *known = size,
-        Err(error) => tracing::warn!(%error, org, "leaf hashes can't be synced before the checkpoint"),
+        Err(error) => service.decisions.fail(org, &error),
     }
 }
 

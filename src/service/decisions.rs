@@ -71,7 +71,7 @@ impl Opening {
 /// Records in one group commit.
 const BATCH_MAX: usize = 1_024;
 /// Where at least so many records came at once, the next group waits for more until [`GATHER`] after the last was written: fewer
-/// syncs leave more of the machine to requests. Who is alone, or nearly, is never kept waiting.
+/// syncs leave more of the machine to requests. Where few come, nobody is kept waiting.
 const MANY: usize = 5;
 /// See [`MANY`].
 const GATHER: Duration = Duration::from_millis(1);
@@ -151,6 +151,11 @@ impl Decisions {
     /// A log as it is now, to read from without holding anybody up.
     pub async fn snapshot(&self, org: &str) -> Option<DayLog> {
         self.look(org, |log| log.snapshot()).await
+    }
+
+    /// Accepts nothing more: what a log has written was lost, as a sync made beside it was told. No later sync is told again.
+    pub fn fail(&self, org: &str, error: &DayError) {
+        fail(&self.failed, error, org);
     }
 
     /// Why a write failed, if one did.
