@@ -8,7 +8,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A file that only grows.
@@ -59,7 +58,7 @@ impl Appender for File {
     }
 }
 
-/// A file with room.
+/// A file with room; it stands where its content ends.
 struct Roomy {
     file: File,
     /// Where its content ends.
@@ -74,11 +73,12 @@ const ROOM: (u64, u64) = (16 * 1024, 1024 * 1024);
 
 impl Appender for Roomy {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.end)?;
+        self.file.write_all(bytes)?;
         self.end += bytes.len() as u64;
         if self.end > self.size {
             let room = self.end.clamp(ROOM.0, ROOM.1);
-            self.file.write_all_at(&vec![0; room as usize], self.end)?;
+            self.file.write_all(&vec![0; room as usize])?;
+            self.file.seek(SeekFrom::Start(self.end))?;
             self.size = self.end + room;
         }
         Ok(())
@@ -130,8 +130,9 @@ impl Files for Disk {
     }
 
     fn open_roomy(&self, path: &Path, end: u64) -> io::Result<Box<dyn Appender>> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(end))?;
         Ok(Box::new(Roomy { file, end, size }))
     }
 
