@@ -69,7 +69,7 @@ struct Roomy {
 
 /// Room is made as large as the content, within these bounds: a larger one holds up whoever waits for the sync that writes it,
 /// a smaller one is used up often.
-const ROOM: (u64, u64) = (16 * 1024, 1024 * 1024);
+const ROOM: (u64, u64) = (16 * 1024, 256 * 1024);
 
 impl Appender for Roomy {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
