@@ -188,7 +188,7 @@ fn maybe(of: &Map<String, Json>, member: &str) -> Option<Option<&'static str>> {
 }
 
 /// A request as text; `None` for one that cannot be said so.
-fn text_of(request: &Json) -> Option<TextRequest<'static>> {
+pub fn text_of(request: &Json) -> Option<TextRequest<'static>> {
     let known = ["account", "scope", "action", "resource", "context", "acting_for", "credential"];
     let request = only(request, &known)?;
     let (action, resource) = (request.get("action")?, request.get("resource")?);

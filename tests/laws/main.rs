@@ -7,6 +7,7 @@
 //! `POLICYC_CASES=10000000 cargo test --release --test laws twins -- --nocapture` runs ten million.
 //! A failure's seed is kept in `tests/regressions`, and comes first in later runs.
 
+mod corners;
 mod data;
 mod dice;
 mod doors;
