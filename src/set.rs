@@ -157,10 +157,14 @@ impl PolicySet {
         json::parse(&self.tree.vocabulary, text)
     }
 
-    /// The same for a value that was read as JSON.
+    /// The same for an object that was read as JSON.
     #[cfg(feature = "server")]
-    pub(crate) fn asked(&self, request: crate::Json<'_>) -> Result<Asked, RequestError> {
-        json::asked(&self.tree.vocabulary, request)
+    pub(crate) fn asked(
+        &self,
+        request: crate::Json<'_>,
+        members: Vec<crate::Member<'_>>,
+    ) -> Result<Asked, RequestError> {
+        json::asked_of(&self.tree.vocabulary, request, members)
     }
 
     /// Holds a request against a directory. `key_policy` compiles the policy text of the key presented, or knows it

@@ -234,7 +234,19 @@ impl<'a> Json<'a> {
             }
         };
         Members { see: seen, of: std::marker::PhantomData }.deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
         whole.then_some(members)
+    }
+
+    /// Reads a text that is an object, in one pass; its members are `None` if it is JSON and no object.
+    pub fn object(text: &'a str) -> Result<(Json<'a>, Option<Vec<Member<'a>>>), NotJson> {
+        let inside = text.trim_start_matches([' ', '\t', '\n', '\r']);
+        let json =
+            Json { text: inside.trim_end_matches([' ', '\t', '\n', '\r']), at: text.len() - inside.len() };
+        match json.members() {
+            Some(members) => Ok((json, Some(members))),
+            None => Ok((Json::parse(text)?, None)),
+        }
     }
 
     /// Calls `see` with each element of an array; false for another value.
@@ -285,6 +297,16 @@ impl<'a> Json<'a> {
             out.push(self.expected(path, "an object"));
             return None;
         };
+        Some(Json::known(members, path, known, out))
+    }
+
+    /// The same of an object's members.
+    pub fn known<const N: usize>(
+        members: Vec<Member<'a>>,
+        path: &Path<'_>,
+        known: [&str; N],
+        out: &mut Mistakes,
+    ) -> [Option<Json<'a>>; N] {
         let mut found = [None; N];
         let mut seen = [false; N];
         for member in members {
@@ -297,7 +319,7 @@ impl<'a> Json<'a> {
                 None => out.push(member.unknown(path, format!("no field `{}` here", member.key), known)),
             }
         }
-        Some(found)
+        found
     }
 }
 
@@ -419,6 +441,18 @@ mod tests {
         assert!(members[1].value.each(|_, e| elements.push((e.text, &text[e.at..e.end()]))));
         assert_eq!(elements, [("0.10", "0.10"), ("\"é\\n\"", "\"é\\n\"")]);
         assert!(!root.each(|_, _| ()) && members[0].value.members().is_none());
+    }
+
+    #[test]
+    fn an_object_is_read_in_one_pass() {
+        let (json, members) = Json::object("\n {\"a\":[1]} ").unwrap();
+        assert_eq!((json.at, json.text), (2, "{\"a\":[1]}"));
+        assert_eq!(members.unwrap()[0].value.at, 7);
+        assert!(Json::object("[1]").is_ok_and(|(_, members)| members.is_none()));
+        for text in ["", "{\"a\":1} x", "{\"a\":1}}", "{\"a\":}", "{a:1}", "\u{a0}{}"] {
+            assert_eq!(Json::object(text).map(|_| ()), Json::parse(text).map(|_| ()), "{text}");
+            assert!(Json::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

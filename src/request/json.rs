@@ -6,7 +6,7 @@
 use super::{Asked, AskedCredential, AskedEntity, CompileKeyPolicy, Question, RequestError, resolve};
 use crate::check::program::{Action, Sort, Vocabulary};
 use crate::directory::Directory;
-use crate::json::{Json, MistakeKind, Mistakes, Path, Wire, id_text, required, text};
+use crate::json::{Json, Member, MistakeKind, Mistakes, Path, Wire, id_text, required, text};
 use crate::limits::{CHAIN_ACCOUNTS_MAX, REQUEST_BYTES_MAX};
 use crate::value::{ActionId, BoundaryId, Entity, KindId, Value};
 
@@ -48,9 +48,21 @@ fn bounded(text: &str) -> Result<(), RequestError> {
 
 /// The same for a value that was read as JSON.
 pub fn asked(vocabulary: &Vocabulary, json: Json<'_>) -> Result<Asked, RequestError> {
+    match json.members() {
+        Some(members) => asked_of(vocabulary, json, members),
+        None => Err(RequestError::whole(json.expected(&Path::Root, "an object").message)),
+    }
+}
+
+/// The same for an object whose members were read.
+pub fn asked_of(
+    vocabulary: &Vocabulary,
+    json: Json<'_>,
+    members: Vec<Member<'_>>,
+) -> Result<Asked, RequestError> {
     bounded(json.text)?;
     let mut out = Mistakes::new();
-    let asked = members(&Wire::new(vocabulary), json, &mut out);
+    let asked = fields(&Wire::new(vocabulary), json, members, &mut out);
     match (out.into_iter().next(), asked) {
         (None, Some(asked)) => Ok(asked),
         (Some(first), _) => {
@@ -67,10 +79,10 @@ pub fn asked(vocabulary: &Vocabulary, json: Json<'_>) -> Result<Asked, RequestEr
     }
 }
 
-fn members(wire: &Wire<'_>, json: Json<'_>, out: &mut Mistakes) -> Option<Asked> {
+fn fields(wire: &Wire<'_>, json: Json<'_>, members: Vec<Member<'_>>, out: &mut Mistakes) -> Option<Asked> {
     let known = ["account", "scope", "action", "resource", "context", "acting_for", "credential"];
     let [account, scope, action, resource, context, acting_for, credential] =
-        json.fields(&Path::Root, known, out)?;
+        Json::known(members, &Path::Root, known, out);
     let root = &Path::Root;
     let account = required(account, json, root, "account", out)
         .and_then(|a| account_of(wire, a, &Path::Field(root, "account"), out));

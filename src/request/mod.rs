@@ -100,27 +100,38 @@ pub struct Question {
 }
 
 impl Question {
-    /// Asks the same for another action, one without properties that must be given; `None` if it isn't asked of this.
+    /// Asks the same for another action, one without properties that must be given; false if it isn't asked of this.
     #[cfg(feature = "server")]
-    pub(crate) fn instead(mut self, vocabulary: &Vocabulary, action: ActionId) -> Option<Question> {
+    pub(crate) fn instead(&mut self, vocabulary: &Vocabulary, action: ActionId) -> bool {
         let (kind, any) = (self.resource.kind, self.resource.entity.is_none());
         let declared = vocabulary.action(action);
-        let fits = declared.targets.iter().any(|t| t.kind == kind && t.any == any)
-            && declared.properties.iter().all(|p| p.optional);
         self.action = action;
         self.properties = vec![None; declared.properties.len()];
-        fits.then_some(self)
+        declared.targets.iter().any(|t| t.kind == kind && t.any == any)
+            && declared.properties.iter().all(|p| p.optional)
     }
 
-    /// Asks the same about another scope node of the same kind, one that the directory holds; `None` if this isn't about one.
+    /// Whether two questions are one but for the action and what is said of it; compared as far as that can be.
     #[cfg(feature = "server")]
-    pub(crate) fn elsewhere(mut self, directory: &Directory, scope: Entity) -> Option<Question> {
-        if self.resource.kind != scope.kind || self.overlay.iter().any(|o| o.entity == self.resource.entity) {
-            return None;
-        }
-        self.scope = Some(directory.scope_of(&scope)?);
+    pub(crate) fn same_but_action(&self, other: &Question) -> bool {
+        self.account == other.account
+            && self.account_ix == other.account_ix
+            && self.acting_for == other.acting_for
+            && self.scope == other.scope
+            && self.resource == other.resource
+            && self.overlay == other.overlay
+            && self.context == other.context
+            && self.credential.is_some() == other.credential.is_some()
+    }
+
+    /// Asks the same about another scope node of the same kind; false if this isn't about one, or the directory holds no such node.
+    #[cfg(feature = "server")]
+    pub(crate) fn elsewhere(&mut self, directory: &Directory, scope: Entity) -> bool {
+        let fits =
+            self.resource.kind == scope.kind && self.overlay.iter().all(|o| o.entity != self.resource.entity);
+        self.scope = directory.scope_of(&scope).filter(|_| fits);
         self.resource.entity = Some(scope);
-        Some(self)
+        self.scope.is_some()
     }
 }
 

@@ -66,7 +66,7 @@ impl Caller {
     /// Notes that the key was used: once what was asked with it is answered, not when somebody only brings it along.
     pub fn note_use(&self, now: i64) {
         self.key.used.store(now, Ordering::Relaxed);
-        *self.key.used_from.lock().expect("authn: an address is just a text") = self.ip.to_string();
+        *self.key.used_from.lock().expect("authn: nobody panics holding an address") = Some(self.ip);
     }
 }
 
@@ -103,6 +103,20 @@ pub fn live(
     ip: IpAddr,
     now: i64,
 ) -> Result<Caller, KeyRefusal> {
+    usable(&key, ip, now)?;
+    let (org, account) = if key.org.is_empty() {
+        (None, None)
+    } else {
+        let org = memory.org(&key.org).ok_or(KeyRefusal::Account)?;
+        let account = org.account(&key.account).filter(|account| now < account.expires);
+        let account = account.ok_or(KeyRefusal::Account)?;
+        (Some(org), Some(account))
+    };
+    Ok(Caller { key, key_id, org, account, ip })
+}
+
+/// Whether a key may be used from there, now.
+fn usable(key: &Key, ip: IpAddr, now: i64) -> Result<(), KeyRefusal> {
     if key.disabled {
         return Err(KeyRefusal::Disabled);
     }
@@ -113,15 +127,23 @@ pub fn live(
     if !key.networks.is_empty() && !key.networks.iter().any(|net| net.contains(ip)) {
         return Err(KeyRefusal::Network);
     }
-    let (org, account) = if key.org.is_empty() {
-        (None, None)
-    } else {
-        let org = memory.org(&key.org).ok_or(KeyRefusal::Account)?;
-        let account = org.account(&key.account).filter(|account| now < account.expires);
-        let account = account.ok_or(KeyRefusal::Account)?;
-        (Some(org), Some(account))
+    Ok(())
+}
+
+/// Holds a caller against everything again, a little later; none where nothing about it has changed since.
+pub fn again(memory: &Memory, caller: &Caller, now: i64) -> Result<Option<Caller>, KeyRefusal> {
+    let key = memory.key(&caller.key_id).ok_or(KeyRefusal::Unknown)?;
+    let org = memory.org(&key.org);
+    let same_org = match (&caller.org, &org) {
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        (None, None) => key.org.is_empty(),
+        _ => false,
     };
-    Ok(Caller { key, key_id, org, account, ip })
+    let acts = caller.account.as_ref().is_none_or(|account| now < account.expires);
+    if same_org && acts && Arc::ptr_eq(&key, &caller.key) {
+        return usable(&key, caller.ip, now).map(|()| None);
+    }
+    live(memory, key, caller.key_id.clone(), caller.ip, now).map(Some)
 }
 
 /// A new token for a holder, and what is stored of it.

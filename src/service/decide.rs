@@ -13,12 +13,14 @@ use super::memory::{AccountFacts, OrgState};
 use super::problem::Problem;
 use super::secret::new_uid;
 use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
-use crate::{Answer, Asked, AskedCredential, Json, Member, Mistakes, Path, Question, RequestError, Value};
+use crate::{
+    AccountIx, Answer, Asked, AskedCredential, Directory, Entity, Json, Member, Mistakes, Path, Question,
+    RequestError, Value,
+};
 use serde::Serialize;
 use serde_json::{Value as JsonValue, json};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use smallvec::SmallVec;
+use std::cell::{OnceCell, RefCell};
 
 /// Questions in one batch.
 pub const BATCH_MAX: usize = 200;
@@ -59,17 +61,18 @@ pub struct Decisions {
 
 /// Answers one question.
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
-    let json = parse(body)?;
-    let found = answer(asking, json)?;
-    let entry = record(asking, &[(found.facts, found.subject, found.scope)])?;
+    let account = OnceCell::new();
+    let (json, members) = parse(body)?;
+    let found = answer(asking, read(asking, json, members, &account)?)?;
+    let entry = record(asking, vec![found.item])?;
     Ok(Decisions { body: found.shown, entries: vec![entry] })
 }
 
 /// Answers several; a question that doesn't fit is answered in its place.
 pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
-    let json = parse(body)?;
+    let (_, members) = parse(body)?;
     let mut out = Mistakes::new();
-    let fields = json.fields(&Path::Root, ["requests"], &mut out);
+    let fields = members.map(|members| Json::known(members, &Path::Root, ["requests"], &mut out));
     let Some([Some(requests)]) = fields.filter(|_| out.is_empty()) else {
         return Err(Problem::invalid("expected `{\"requests\": […]}`"));
     };
@@ -80,37 +83,87 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     if all.is_empty() || all.len() > BATCH_MAX {
         return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
     }
-    let (mut answers, mut items) = (Vec::new(), Vec::new());
-    for request in all {
-        match answer(asking, request) {
+    let (answers, entries) = several(asking, &all)?;
+    let answers = answers.join(",");
+    let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
+    Ok(Decisions { body, entries })
+}
+
+/// The answers, and one record of them; of more than one can hold, several.
+fn several(asking: &Asking<'_>, requests: &[Json<'_>]) -> Result<(Vec<String>, Vec<Entry>), Problem> {
+    let account = OnceCell::new();
+    let read: Vec<_> = requests.iter().map(|json| read(asking, *json, json.members(), &account)).collect();
+    fetch(asking.org, read.iter().flatten());
+    let (mut answers, mut items) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
+    for read in read {
+        match read.and_then(|read| answer(asking, read)) {
             Ok(found) => {
                 answers.push(found.shown);
-                items.push((found.facts, found.subject, found.scope));
+                items.push(found.item);
             }
             Err(problem) => {
                 answers.push(json!({ "error": problem.document(&asking.request.id) }).to_string());
             }
         }
     }
-    let entries = records(asking, &items)?;
-    let answers = answers.join(",");
-    let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
-    Ok(Decisions { body, entries })
+    match record(asking, items) {
+        Ok(entry) => Ok((answers, vec![entry])),
+        // The moment and the organization are the same: so are the answers.
+        Err(problem) if problem.status == 413 && requests.len() > 1 => {
+            let (first, second) = requests.split_at(requests.len() / 2);
+            let (first, second) = (several(asking, first)?, several(asking, second)?);
+            Ok(([first.0, second.0].concat(), [first.1, second.1].concat()))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
-fn parse(body: &str) -> Result<Json<'_>, Problem> {
+/// Looks up what several questions name, one after the other: the processor then waits for memory for several of them at once. What is
+/// found is found again, near, when each is answered.
+fn fetch<'r>(org: &OrgState, all: impl Iterator<Item = &'r Read<'r>>) {
+    let (own, guard) = (&org.own.directory, &org.guard.directory);
+    let all: Vec<&Asked> = all.filter_map(|read| read.asked.as_ref().ok()).collect();
+    let accounts: Vec<_> = all.iter().map(|asked| own.account(&asked.account.entity)).collect();
+    let resource = |asked: &&Asked| own.resource(&Entity { kind: asked.kind, id: asked.id.clone()? });
+    let resources: Vec<_> = all.iter().map(resource).collect();
+    let places = |directory: &Directory| {
+        let found = all.iter().filter_map(|asked| directory.scope(asked.scope.as_ref()?));
+        found.map(|ix| directory.scopes[ix.index()].ancestors.len()).sum::<usize>()
+    };
+    let places = places(own) + places(guard);
+    let accounts = accounts.into_iter().flatten().map(|ix| {
+        let account = &own.accounts[ix.index()];
+        let standing = org.accounts.get(ix).is_some();
+        account.groups().count() + account.bindings.len() + usize::from(standing)
+    });
+    let resources = resources.into_iter().flatten();
+    let resources = resources.map(|ix| own.resources[ix.index()].attributes.iter().flatten().count());
+    std::hint::black_box(places + accounts.sum::<usize>() + resources.sum::<usize>());
+}
+
+/// Checks that a body is JSON; its members, if it is an object.
+fn parse(body: &str) -> Result<(Json<'_>, Option<Vec<Member<'_>>>), Problem> {
     if super::fields::too_deep(body) {
         return Err(Problem::invalid("the body nests too deep"));
     }
-    Json::parse(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {}", e.in_text(body))))
+    Json::object(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {}", e.in_text(body))))
 }
 
 /// One answer.
 struct Answered {
     /// As JSON.
     shown: String,
+    item: Item,
+}
+
+/// What a record says of one answer.
+struct Item {
     facts: DecisionFacts,
+    /// Whom it is about.
     subject: Option<AccountFacts>,
+    /// The same in the directory.
+    account: Option<AccountIx>,
+    /// Where.
     scope: String,
 }
 
@@ -134,26 +187,48 @@ enum Subject<'a> {
     Named,
 }
 
-/// The question as the engine reads it: what the body says, with the account that a key stands for; none where the body names
-/// one itself.
-fn compose(
-    asking: &Asking<'_>,
-    json: Json<'_>,
-) -> Result<(Option<String>, Subject<'static>, Parts), Problem> {
-    let members = json.members().ok_or_else(|| Problem::invalid("expected a JSON object"))?;
+/// A question as a body gives it.
+struct Read<'a> {
+    subject: Subject<'a>,
+    parts: Parts<'a>,
+    /// As the engine reads it.
+    asked: Result<Asked, RequestError>,
+}
+
+impl Asking<'_> {
+    /// The account that a key stands for, as a body would name it.
+    fn account(&self) -> Option<String> {
+        let account = match self.client {
+            Client::Key(client) => client.account.as_ref(),
+            Client::None => self.caller.account.as_ref(),
+            Client::Refused(..) => None,
+        };
+        account.map(|account| json!({ "kind": account.kind.wire(), "id": account.id }).to_string())
+    }
+}
+
+/// Reads a question, which should be an object; `account` keeps whom it is about where it names nobody.
+fn read<'a>(
+    asking: &Asking<'a>,
+    json: Json<'a>,
+    members: Option<Vec<Member<'a>>>,
+    account: &'a OnceCell<Option<String>>,
+) -> Result<Read<'a>, Problem> {
+    let mut members = members.ok_or_else(|| Problem::invalid("expected a JSON object"))?;
     let mut parts = Parts::default();
     let mut named = false;
     for member in &members {
+        let value = Some(member.value);
         match &*member.key {
             "credential" => {
                 let say = "send your client's key in the header `Policyd-Client-Key`, not in the body";
                 return Err(Problem::field("credential", say));
             }
             "account" => named = true,
-            "context" => parts.context = serde_json::from_str(member.value.text).ok(),
-            "resource" => parts.resource = serde_json::from_str(member.value.text).ok(),
-            "action" => parts.action = serde_json::from_str(member.value.text).ok(),
-            "acting_for" => parts.acting_for = serde_json::from_str(member.value.text).ok(),
+            "context" => parts.context = Some(kept(member)?),
+            "resource" => parts.resource = value,
+            "action" => parts.action = value,
+            "acting_for" => parts.acting_for = Some(kept(member)?),
             "scope" => parts.scope = member.value.string().map(|s| s.into_owned()),
             _ => {}
         }
@@ -163,44 +238,39 @@ fn compose(
         (_, true) => {
             return Err(Problem::field("account", "leave it out: the client's key says who it is"));
         }
-        (Client::Key(_) | Client::Refused(..), false) => Subject::Named,
+        (Client::Key(client), false) => Subject::Client(client),
+        (Client::Refused(..), false) => Subject::Named,
         (Client::None, false) => Subject::Own,
     };
     if parts.context.as_ref().is_some_and(|c| c.get("now").is_some()) {
         return Err(Problem::field("context.now", "leave it out: the server's time counts"));
     }
-    let with_account = (!named).then(|| with_account(asking, &members));
-    Ok((with_account, subject, parts))
+    if !named && let Some(account) = account.get_or_init(|| asking.account()) {
+        let written = Json { text: "\"account\"", at: json.at };
+        let value = Json { text: account, at: json.at };
+        members.push(Member { key: "account".into(), written, value });
+    }
+    let asked = asking.org.own.set.asked(json, members);
+    Ok(Read { subject, parts, asked })
 }
 
-/// The question with the account that a key stands for.
-fn with_account(asking: &Asking<'_>, members: &[Member<'_>]) -> String {
-    let mut text = String::from("{");
-    for member in members {
-        let _ = write!(text, "{}:{},", member.written.text, member.value.text);
-    }
-    let account = match asking.client {
-        Client::Key(client) => client.account.as_ref(),
-        Client::None => asking.caller.account.as_ref(),
-        Client::Refused(..) => None,
-    };
-    if let Some(account) = account {
-        let account = json!({ "kind": account.kind.wire(), "id": account.id });
-        let _ = write!(text, "\"account\":{account},");
-    }
-    if text.ends_with(',') {
-        text.pop();
-    }
-    text.push('}');
-    text
+/// A value as records keep it; none of a number beyond all bounds or an escape that is no character.
+fn whole(json: Json<'_>) -> Option<JsonValue> {
+    serde_json::from_str(json.text).ok()
+}
+
+/// The value of a member that rights hang on: what can't be read is never taken for absent.
+fn kept(member: &Member<'_>) -> Result<JsonValue, Problem> {
+    let bad = || Problem::field(&*member.key, "a number in it is out of range, or an escape is no character");
+    whole(member.value).ok_or_else(bad)
 }
 
 /// What a body says, for rights and records.
 #[derive(Default)]
-struct Parts {
+struct Parts<'a> {
     context: Option<JsonValue>,
-    resource: Option<JsonValue>,
-    action: Option<JsonValue>,
+    resource: Option<Json<'a>>,
+    action: Option<Json<'a>>,
     acting_for: Option<JsonValue>,
     scope: Option<String>,
 }
@@ -211,13 +281,8 @@ fn forbidden() -> Problem {
     )
 }
 
-fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
-    let (with_account, subject, parts) = compose(asking, json)?;
-    let json = with_account.as_deref().map_or(Ok(json), parse)?;
-    let subject = match (asking.client, subject) {
-        (Client::Key(client), _) => Subject::Client(client),
-        (_, other) => other,
-    };
+fn answer(asking: &Asking<'_>, read: Read<'_>) -> Result<Answered, Problem> {
+    let Read { subject, parts, asked } = read;
     let org = asking.org;
     if let Client::Refused(why, key_id) = asking.client {
         if !may(asking, "ask", &org.id) {
@@ -226,7 +291,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
         return Ok(refused_key(parts, *why, key_id));
     }
     let own = matches!(subject, Subject::Own);
-    let resolved = resolve(asking, json, &subject);
+    let resolved = asked.and_then(|asked| resolve(asking, asked, &subject));
     let question = match resolved {
         Ok(question) => question,
         Err(error) => {
@@ -242,17 +307,26 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     };
     let place =
         question.scope.map_or(org.id.as_str(), |ix| org.own.directory.scopes[ix.index()].entity.id.as_str());
-    let asks = may(asking, "ask", place);
+    let takes = takes(asking, &question, &parts, own);
+    let rights = std::iter::once("ask").chain(takes.iter().map(|(right, _)| *right));
+    let rights: SmallVec<[&'static str; 3]> = rights.collect();
+    let may = asking.rights.borrow_mut().each(org, asking.caller, &rights, place, asking.now);
+    let asks = may[0];
     if !own && !asks {
         return Err(forbidden());
     }
-    rights(asking, &question, &parts, own, place)?;
+    if let Some(((_, why), _)) = takes.into_iter().zip(&may[1..]).find(|(_, may)| !**may) {
+        return Err(Problem::forbidden(why));
+    }
+    let whom = |mut found: Answered| {
+        found.item.subject = about(asking, &subject, &question);
+        found.item.account = question.account_ix;
+        found.item.scope = place.to_owned();
+        found
+    };
     if let Some(gone) = without_meaning(org, &question) {
         let because = format!("the active policy set has no meaning for the stored {gone}");
-        let mut found = denied(parts, "directory", &because);
-        found.subject = about(asking, &subject, &question);
-        found.scope = place.to_owned();
-        return Ok(found);
+        return Ok(whom(denied(parts, "directory", &because)));
     }
     let decision = org.own.decide(&question);
     let mut told = org.own.set.render(&question, &decision);
@@ -266,21 +340,7 @@ fn answer(asking: &Asking<'_>, json: Json<'_>) -> Result<Answered, Problem> {
     let shown =
         Shown { told: &told, event: &event, revision: org.revision, policy_set: org.active.as_deref() };
     let shown = serde_json::to_string(&shown).expect("decide: an answer is JSON");
-    let facts = Decided {
-        event,
-        action: part(&parts.action, "name"),
-        resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
-        inputs: inputs(parts),
-        allowed: decision.is_allow(),
-        step,
-        rule,
-    };
-    Ok(Answered {
-        shown,
-        facts: facts.into(),
-        subject: about(asking, &subject, &question),
-        scope: place.to_owned(),
-    })
+    Ok(whom(answered(shown, event, parts, (decision.is_allow(), step, rule))))
 }
 
 /// Whom a question is about, as far as he can act.
@@ -308,87 +368,100 @@ fn without_meaning(org: &OrgState, question: &Question) -> Option<String> {
 }
 
 /// The answer about a client whose key isn't live: a denial, recorded like any other.
-fn refused_key(parts: Parts, why: KeyRefusal, key_id: &str) -> Answered {
+fn refused_key(parts: Parts<'_>, why: KeyRefusal, key_id: &str) -> Answered {
     let mut found = denied(parts, "credential", "the client's key is not live");
-    found.facts.inputs.insert("credential".to_owned(), Fact::from(why.word()));
-    found.facts.inputs.insert("key_id".to_owned(), Fact::from(key_id));
+    found.item.facts.inputs.insert("credential".to_owned(), Fact::from(why.word()));
+    found.item.facts.inputs.insert("key_id".to_owned(), Fact::from(key_id));
     found
 }
 
 /// A denial before any rule is asked.
-fn denied(parts: Parts, step: &str, because: &str) -> Answered {
+fn denied(parts: Parts<'_>, step: &str, because: &str) -> Answered {
     let event = new_uid("ev");
     let shown = json!({
         "decision": "deny", "rule": null, "refused_by": step, "because": [because], "ask": null, "event": event,
     })
     .to_string();
-    let scope = parts.scope.clone().unwrap_or_default();
-    let facts = Decided {
-        event,
-        action: part(&parts.action, "name"),
-        resource: format!("{}/{}", part(&parts.resource, "kind"), part(&parts.resource, "id")),
-        inputs: inputs(parts),
-        allowed: false,
-        step: step.to_owned(),
-        rule: None,
-    };
-    Answered { shown, facts: facts.into(), subject: None, scope }
+    answered(shown, event, parts, (false, step.to_owned(), None))
 }
 
-fn part(of: &Option<JsonValue>, field: &str) -> String {
-    of.as_ref().and_then(|v| v.get(field)?.as_str()).unwrap_or_default().to_owned()
-}
-
-fn inputs(parts: Parts) -> BTreeMap<String, Fact> {
-    let take = |of: &mut Option<JsonValue>, field: &str| of.as_mut()?.as_object_mut()?.remove(field);
-    let Parts { context, mut resource, mut action, acting_for, scope } = parts;
+/// An answer with what a record says of its question; whether it is allowed, by which step, by which rule.
+fn answered(
+    shown: String,
+    event: String,
+    parts: Parts<'_>,
+    (allowed, step, rule): (bool, String, Option<String>),
+) -> Answered {
+    let Parts { context, resource, action, acting_for, scope } = parts;
+    let [kind, id, attributes, within] = members(resource, ["kind", "id", "attributes", "in"]);
+    let [name, properties] = members(action, ["name", "attributes"]);
+    let text = |json: Option<Json<'_>>| json.and_then(|json| json.string()).unwrap_or_default().into_owned();
     let given = [
         ("context", context),
-        ("resource.attributes", take(&mut resource, "attributes")),
-        ("resource.in", take(&mut resource, "in")),
-        ("action.attributes", take(&mut action, "attributes")),
+        ("resource.attributes", attributes.and_then(whole)),
+        ("resource.in", within.and_then(whole)),
+        ("action.attributes", properties.and_then(whole)),
         ("acting_for", acting_for),
-        ("scope", scope.map(JsonValue::String)),
+        ("scope", scope.clone().map(JsonValue::String)),
     ];
-    given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), Fact::Plain(v?)))).collect()
+    let given = given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), Fact::Plain(v?))));
+    let facts = Decided {
+        event,
+        action: text(name),
+        resource: format!("{}/{}", text(kind), text(id)),
+        inputs: given.collect(),
+        allowed,
+        step,
+        rule,
+    };
+    let item = Item { facts: facts.into(), subject: None, account: None, scope: scope.unwrap_or_default() };
+    Answered { shown, item }
+}
+
+/// Members of an object by their names, the last ones of their name.
+fn members<'a, const N: usize>(of: Option<Json<'a>>, names: [&str; N]) -> [Option<Json<'a>>; N] {
+    let mut found = [None; N];
+    for member in of.and_then(Json::members).unwrap_or_default() {
+        if let Some(at) = names.iter().position(|name| *name == member.key) {
+            found[at] = Some(member.value);
+        }
+    }
+    found
 }
 
 fn may(asking: &Asking<'_>, action: &'static str, place: &str) -> bool {
     asking.rights.borrow_mut().may(asking.org, asking.caller, action, place, asking.now)
 }
 
-/// The rights beside asking that a question takes.
-fn rights(
+/// The rights beside asking that a question takes, each with what is said where it is missing.
+fn takes(
     asking: &Asking<'_>,
     question: &Question,
-    parts: &Parts,
+    parts: &Parts<'_>,
     own: bool,
-    place: &str,
-) -> Result<(), Problem> {
+) -> Vec<(&'static str, &'static str)> {
     let account = &question.account;
     let vocabulary = asking.org.own.set.vocabulary();
     // What the credential says of its account is in the question; what the body says of it is the body's own.
-    let by_body = says_of(parts, &vocabulary.kind(account.kind).wire, &account.id);
-    let said = |o: &&crate::Overlay| {
-        let of_self = own && !by_body && o.entity.as_ref() == Some(account);
+    let by_body = || says_of(parts, &vocabulary.kind(account.kind).wire, &account.id);
+    let said = |o: &crate::Overlay| {
+        let of_self = own && o.entity.as_ref() == Some(account) && !by_body();
         !of_self && (o.parent.is_some() || o.attributes.iter().any(Option::is_some))
     };
     let context = parts.context.as_ref().and_then(JsonValue::as_object).is_some_and(|c| !c.is_empty());
-    if (context || question.overlay.iter().any(|o| said(&o))) && !may(asking, "supply", place) {
-        return Err(Problem::forbidden(
-            "needs the right `supply` here: the request brings values of its own",
-        ));
+    let mut takes = Vec::new();
+    if context || question.overlay.iter().any(said) {
+        takes.push(("supply", "needs the right `supply` here: the request brings values of its own"));
     }
-    if !own && parts.acting_for.is_some() && !may(asking, "assert_chain", place) {
-        return Err(Problem::forbidden(
-            "needs the right `assert_chain` here: the request says who stands behind",
-        ));
+    if !own && parts.acting_for.is_some() {
+        let why = "needs the right `assert_chain` here: the request says who stands behind";
+        takes.push(("assert_chain", why));
     }
-    Ok(())
+    takes
 }
 
 /// Whether a body gives values of its own to this account, as what is acted on or as who stands behind.
-fn says_of(parts: &Parts, kind: &str, id: &str) -> bool {
+fn says_of(parts: &Parts<'_>, kind: &str, id: &str) -> bool {
     let gives = |entity: &JsonValue| {
         let given = |field: &str| match entity.get(field) {
             None | Some(JsonValue::Null) => false,
@@ -396,14 +469,14 @@ fn says_of(parts: &Parts, kind: &str, id: &str) -> bool {
         };
         entity["kind"] == kind && entity["id"] == id && (given("attributes") || given("in"))
     };
-    let behind = parts.acting_for.iter().filter_map(JsonValue::as_array).flatten();
-    parts.resource.iter().chain(behind).any(gives)
+    let mut behind = std::iter::successors(parts.acting_for.as_ref(), |entity| entity.get("acting_for"));
+    let acted_on = parts.resource.is_some_and(|resource| whole(resource).is_none_or(|value| gives(&value)));
+    acted_on || behind.any(gives)
 }
 
-fn resolve(asking: &Asking<'_>, json: Json<'_>, subject: &Subject<'_>) -> Result<Question, RequestError> {
+fn resolve(asking: &Asking<'_>, mut asked: Asked, subject: &Subject<'_>) -> Result<Question, RequestError> {
     let org = asking.org;
     let side = &org.own;
-    let mut asked: Asked = side.set.asked(json)?;
     if let Some(now) = asked.context.first_mut() {
         *now = Some(Value::Time(asking.now));
     }
@@ -429,68 +502,104 @@ fn resolve(asking: &Asking<'_>, json: Json<'_>, subject: &Subject<'_>) -> Result
     side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
 }
 
-/// An answer, whom it is about, and where.
-type Item = (DecisionFacts, Option<AccountFacts>, String);
-
-/// One record; of more than one can hold, two.
-fn records(asking: &Asking<'_>, items: &[Item]) -> Result<Vec<Entry>, Problem> {
-    match record(asking, items) {
-        Ok(entry) => Ok(vec![entry]),
-        Err(problem) if problem.status == 413 && items.len() > 1 => {
-            let (first, second) = items.split_at(items.len() / 2);
-            Ok([records(asking, first)?, records(asking, second)?].concat())
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
 /// The innermost place that two paths have in common.
-fn shared(a: &str, b: &str) -> String {
+fn shared<'p>(a: &'p str, b: &str) -> &'p str {
     let same = a.split('/').zip(b.split('/')).take_while(|(x, y)| x == y);
-    same.map(|(part, _)| part).collect::<Vec<_>>().join("/")
+    let bytes = same.map(|(part, _)| part.len() + 1).sum::<usize>();
+    &a[..bytes.saturating_sub(1)]
 }
 
-fn record(asking: &Asking<'_>, items: &[Item]) -> Result<Entry, Problem> {
+fn record(asking: &Asking<'_>, items: Vec<Item>) -> Result<Entry, Problem> {
     let mut draft = Draft::new()?;
     let by = &asking.caller;
-    let org = Some(asking.org);
-    let uid = |s: &Option<AccountFacts>| s.as_ref().map(|s| s.uid.clone());
-    let own = |s: &Option<AccountFacts>| uid(s) == uid(&by.account);
-    let credential = |s: &Option<AccountFacts>| match asking.client {
+    let org = asking.org;
+    let uid = |s: Option<&AccountFacts>| s.map(|s| s.uid.clone());
+    let asker = uid(by.account.as_ref());
+    let credential = |s: &AccountFacts| match asking.client {
         Client::Key(client) => Some(client.key.uid.as_str()),
-        _ if own(s) => Some(by.key.uid.as_str()),
+        _ if asker.as_ref() == Some(&s.uid) => Some(by.key.uid.as_str()),
         _ => None,
     };
-    let scope = items.iter().map(|(.., at)| at.clone()).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
-    let first = items.first().and_then(|(_, subject, _)| subject.clone());
-    let alike = items.iter().all(|(_, subject, _)| uid(subject) == uid(&first));
-    let mut decisions = Vec::new();
-    for (facts, subject, at) in items {
-        let mut facts = facts.clone();
-        journal::seal_asked(&mut draft, &mut facts, asking.org)?;
-        if let Some(subject_facts) = subject.as_ref().filter(|_| !alike) {
-            facts.account = Some(journal::actor(&mut draft, subject_facts, credential(subject), org)?);
+    let scope = items.iter().map(|item| item.scope.as_str()).reduce(shared).unwrap_or_default().to_owned();
+    let first = items.first().and_then(|item| Some((item.subject.clone()?, item.account)));
+    let whom = first.as_ref().map(|(subject, _)| subject.uid.clone());
+    let alike = items.iter().all(|item| item.subject.as_ref().map(|s| &s.uid) == whom.as_ref());
+    let mut decisions = Vec::with_capacity(items.len());
+    for Item { mut facts, subject, account, scope: at } in items {
+        journal::seal_asked(&mut draft, &mut facts, org)?;
+        if let Some(subject) = subject.filter(|_| !alike) {
+            let standing = journal::standing(org, account);
+            facts.account = Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?);
         }
-        facts.scope = Some(at.clone()).filter(|at| *at != scope);
+        facts.scope = Some(at).filter(|at| *at != scope);
         decisions.push(facts);
     }
-    let account = first.clone().filter(|_| alike);
-    let account = account.map(|s| journal::actor(&mut draft, &s, credential(&first), org)).transpose()?;
+    let account = match first.filter(|_| alike) {
+        Some((subject, account)) => {
+            let standing = journal::standing(org, account);
+            Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?)
+        }
+        None => None,
+    };
     let asked_by = match &by.account {
-        Some(caller) if !alike || !own(&first) => {
-            Some(journal::actor(&mut draft, caller, Some(&by.key.uid), org)?)
+        Some(caller) if !alike || asker != whom => {
+            let standing = journal::standing_of(org, caller);
+            Some(journal::actor(&mut draft, caller, Some(&by.key.uid), standing)?)
         }
         _ => None,
     };
     let about = About {
         log: Log::Decisions,
-        org: &asking.org.uid,
+        org: &org.uid,
         scope: &scope,
         at: asking.now,
-        revision: asking.org.revision,
+        revision: org.revision,
         request: asking.request,
     };
-    let policy_set = asking.org.active.clone().unwrap_or_default();
+    let policy_set = org.active.clone().unwrap_or_default();
     let body = Body::Decided { policy_set, decisions };
     Ok(journal::finish(&about, account, asked_by, body, draft)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_body_says_of_an_account_is_found_wherever_it_says_it() {
+        let says = |resource: &str, acting_for: &str| {
+            let parts = Parts {
+                resource: Some(Json { text: resource, at: 0 }).filter(|json| !json.text.is_empty()),
+                acting_for: serde_json::from_str(acting_for).ok(),
+                ..Parts::default()
+            };
+            says_of(&parts, "agent", "helper")
+        };
+        let given = r#"{"kind":"agent","id":"helper","attributes":{"trusted":true}}"#;
+        let placed = r#"{"kind":"agent","id":"helper","in":{"kind":"folder","id":"f"}}"#;
+        let named = r#"{"kind":"agent","id":"helper","attributes":{},"in":null}"#;
+        let other = r#"{"kind":"user","id":"helper","attributes":{"trusted":true}}"#;
+        let behind = format!(r#"{{"kind":"user","id":"ana","acting_for":{given}}}"#);
+        assert!(says(given, "") && says(placed, "") && says("", given) && says(named, &behind));
+        assert!(!says("", "") && !says(named, named) && !says(other, other));
+        assert!(
+            says(r#"{"kind":"agent","id":"helper","attributes":{"n":1e999}}"#, ""),
+            "what can't be read is no silence"
+        );
+    }
+
+    #[test]
+    fn places_share_what_is_above_both() {
+        let cases = [
+            ("acme/web/live", "acme/web/play", "acme/web"),
+            ("acme/web", "acme/web", "acme/web"),
+            ("acme/web", "acme/webs", "acme"),
+            ("acme", "acme/web", "acme"),
+            ("acme", "", ""),
+            ("", "", ""),
+        ];
+        for (a, b, both) in cases {
+            assert_eq!((shared(a, b), shared(b, a)), (both, both));
+        }
+    }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Looks at the log of an organization.
@@ -88,7 +89,8 @@ impl Decisions {
         let failed = Arc::new(OnceLock::new());
         let writes = Arc::<Durations>::default();
         let (signed, kept) = (Instant::now(), Instant::now());
-        let work = Work { begin, logs: HashMap::new(), signed, kept, writes: Arc::clone(&writes) };
+        let runtime = Handle::try_current().ok();
+        let work = Work { begin, logs: HashMap::new(), signed, kept, writes: Arc::clone(&writes), runtime };
         let flag = Arc::clone(&failed);
         std::thread::Builder::new()
             .name("policyd-decisions".to_owned())
@@ -170,6 +172,8 @@ struct Work {
     signed: Instant,
     kept: Instant,
     writes: Arc<Durations>,
+    /// Where those who wait are answered, if there is such a place.
+    runtime: Option<Handle>,
 }
 
 type Batch = (Vec<Packed>, Vec<oneshot::Sender<bool>>);
@@ -230,14 +234,22 @@ impl Work {
 
     fn append(&mut self, batches: HashMap<String, Batch>, failed: &OnceLock<String>) {
         for (org, (entries, done)) in batches {
-            let began = Instant::now();
+            let (began, count) = (Instant::now(), done.len());
             let written = self.log(&org).and_then(|log| log.append_packed(&entries));
             self.writes.note(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
             if let Err(error) = &written {
                 fail(failed, error, &org);
             }
-            for done in done {
-                let _ = done.send(written.is_ok());
+            let written = written.is_ok();
+            let tell = move || {
+                for done in done {
+                    let _ = done.send(written);
+                }
+            };
+            match &self.runtime {
+                // One thread of the runtime wakes all: each told from here would cost a lock.
+                Some(runtime) if count >= MANY => drop(runtime.spawn(async move { tell() })),
+                _ => tell(),
             }
         }
     }

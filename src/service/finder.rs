@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// Work after which there is a rest, so that what is asked meanwhile finds a processor.
-const STEP: Duration = Duration::from_millis(2);
-/// The rest, in times of the work before it.
-const REST: u32 = 3;
+const STEP: Duration = Duration::from_micros(500);
+/// The rest, in times of the work before it: a seventh of one processor is taken at most.
+const REST: u32 = 6;
 /// Records between looks at the clock.
 const LOOK: usize = 64;
 

@@ -7,9 +7,11 @@
 use super::authn::Caller;
 use super::memory::{AccountFacts, Key, OrgState, Side};
 use crate::{
-    ActionId, Answer, Asked, AskedCredential, AskedEntity, BoundaryId, Entity, KindId, Question, Type, Value,
+    ActionId, Answer, Asked, AskedCredential, AskedEntity, BoundaryId, Entity, KindId, Question, Resolved,
+    Type, Value,
 };
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -70,13 +72,24 @@ pub fn permit(
     own.map(|rule| Permit { rule }).map_err(|answer| Denied { action, answer })
 }
 
-/// Whether [`permit`] would give one, asked at several places within one request, during which that doesn't change.
+/// Whether [`permit`] would give one, asked for several actions and places within one request, during which that doesn't change.
 #[derive(Default)]
 pub struct Rights {
     /// What was found, by place.
     known: FxHashMap<String, Vec<(&'static str, bool)>>,
-    /// What both sets were asked last.
-    last: [Option<Question>; 2],
+    /// What both sets were asked last, for each action.
+    last: [Vec<Option<Last>>; 2],
+}
+
+/// Yes or no to each action.
+type May = SmallVec<[bool; 4]>;
+
+/// A question about a place, which another one is made of.
+#[derive(Clone)]
+struct Last {
+    action: &'static str,
+    kind: &'static str,
+    question: Question,
 }
 
 impl Rights {
@@ -89,39 +102,91 @@ impl Rights {
         place: &str,
         now: i64,
     ) -> bool {
-        let known = self.known.get(place).and_then(|here| here.iter().find(|(known, _)| *known == action));
-        if let Some((_, may)) = known {
-            return *may;
+        self.each(org, caller, &[action], place, now)[0]
+    }
+
+    /// Whether a caller may do each of these at a place. What is asked together is found out together, which is quicker.
+    pub fn each(
+        &mut self,
+        org: &OrgState,
+        caller: &Caller,
+        actions: &[&'static str],
+        place: &str,
+        now: i64,
+    ) -> May {
+        let here = self.known.get(place).map_or(&[][..], Vec::as_slice);
+        let known = |action: &&str| here.iter().find(|(known, _)| known == action).map(|(_, may)| *may);
+        if let Some(known) = actions.iter().map(known).collect() {
+            return known;
         }
-        let may = self.asked(org, caller, action, place, now);
+        let may = self.asked(org, caller, actions, place, now);
+        let found = actions.iter().copied().zip(may.iter().copied());
         match self.known.get_mut(place) {
-            Some(here) => here.push((action, may)),
-            None => drop(self.known.insert(place.to_owned(), vec![(action, may)])),
+            Some(here) => here.extend(found),
+            None => drop(self.known.insert(place.to_owned(), found.collect())),
         }
         may
     }
 
-    fn asked(&mut self, org: &OrgState, caller: &Caller, action: &str, place: &str, now: i64) -> bool {
-        let Some(account) = &caller.account else { return false };
+    fn asked(
+        &mut self,
+        org: &OrgState,
+        caller: &Caller,
+        actions: &[&'static str],
+        place: &str,
+        now: i64,
+    ) -> May {
+        let Some(account) = &caller.account else { return smallvec![false; actions.len()] };
         let kind = match place.matches('/').count() {
             0 => "organization",
             1 => "project",
             _ => "environment",
         };
-        let sides = [(&org.guard, false), (&org.own, true)];
-        sides.into_iter().zip(&mut self.last).all(|((side, own), last)| {
-            let anew = || question(org, side, caller, account, action, On::Scope(kind, place), now, own);
-            *last = last.take().and_then(|last| again(side, last, action, kind, place)).or_else(anew);
-            last.as_ref().is_some_and(|question| side.decide(question).is_allow())
-        })
+        let mut may: May = smallvec![true; actions.len()];
+        for ((side, own), last) in [(&org.guard, false), (&org.own, true)].into_iter().zip(&mut self.last) {
+            last.resize(actions.len(), None);
+            for (n, action) in actions.iter().enumerate() {
+                let on = On::Scope(kind, place);
+                let anew = || question(org, side, caller, account, action, on, now, own);
+                if last[n].is_none() && n > 0 {
+                    last[n] = last[n - 1].clone();
+                }
+                if !last[n].as_mut().is_some_and(|last| last.again(side, action, kind, place)) {
+                    last[n] = anew().map(|question| Last { action, kind, question });
+                }
+            }
+            let mut resolved = None::<Resolved<'_>>;
+            for (last, may) in last.iter().zip(&mut may) {
+                let Some(Last { question, .. }) = last else {
+                    *may = false;
+                    continue;
+                };
+                match &mut resolved {
+                    None => resolved = Some(side.resolve(question)),
+                    Some(before) => before.instead(question),
+                }
+                *may &= resolved.as_ref().is_some_and(|resolved| resolved.decide().is_allow());
+            }
+        }
+        may
     }
 }
 
-/// The last question for another action or place, which is quicker than one made anew, and is the same.
-fn again(side: &Side, last: Question, action: &str, kind: &str, place: &str) -> Option<Question> {
-    let vocabulary = side.set.vocabulary();
-    let scope = Entity { kind: vocabulary.kind_by_wire(kind)?, id: place.into() };
-    last.elsewhere(&side.directory, scope)?.instead(vocabulary, action_of(side, action)?)
+impl Last {
+    /// Becomes the question for another action or place, which is quicker than one made anew, and is the same; false if it can't.
+    fn again(&mut self, side: &Side, action: &'static str, kind: &'static str, place: &str) -> bool {
+        let vocabulary = side.set.vocabulary();
+        let of_kind = match self.kind == kind {
+            true => Some(self.question.resource.kind),
+            false => vocabulary.kind_by_wire(kind),
+        };
+        let Some(of_kind) = of_kind else { return false };
+        let there = self.question.elsewhere(&side.directory, Entity { kind: of_kind, id: place.into() });
+        let asked = self.action == action
+            || action_of(side, action).is_some_and(|action| self.question.instead(vocabulary, action));
+        (self.action, self.kind) = (action, kind);
+        there && asked
+    }
 }
 
 fn action_of(side: &Side, action: &str) -> Option<ActionId> {

@@ -11,6 +11,7 @@ use super::memory::{AccountFacts, OrgState};
 use super::object::{Kind, Object};
 use super::problem::Problem;
 use super::secret::new_uid;
+use crate::AccountIx;
 use crate::audit::record::{
     Actor, Body, ChangeFacts, DecisionFacts, Draft, Entry, Fact, Log, Moment, RECORD_SCHEMA, Record,
     RecordError, RequestFacts as Asked,
@@ -52,7 +53,10 @@ pub fn write(
     mut draft: Draft,
 ) -> Result<Entry, RecordError> {
     let actor_of = |draft: &mut Draft, caller: &Caller, org: Option<&OrgState>| match &caller.account {
-        Some(account) => actor(draft, account, Some(&caller.key.uid), org),
+        Some(account) => {
+            let standing = org.map(|org| standing_of(org, account)).unwrap_or_default();
+            actor(draft, account, Some(&caller.key.uid), standing)
+        }
         None => Ok(Actor {
             kind: "installation".to_owned(),
             id: Fact::Plain("installation".into()),
@@ -104,13 +108,12 @@ pub fn actor(
     draft: &mut Draft,
     account: &AccountFacts,
     credential: Option<&str>,
-    org: Option<&OrgState>,
+    (groups, roles): Standing,
 ) -> Result<Actor, RecordError> {
     let id = match account.kind {
         Kind::User => draft.seal(&account.uid, "account.id", &account.id)?,
         _ => Fact::from(account.id.as_str()),
     };
-    let (groups, roles) = org.map(|org| standing(org, account.kind.wire(), &account.id)).unwrap_or_default();
     Ok(Actor {
         kind: account.kind.wire().to_owned(),
         id,
@@ -122,12 +125,22 @@ pub fn actor(
     })
 }
 
+/// Groups, by uid, and roles.
+pub type Standing = (Vec<String>, Vec<String>);
+
 /// The groups and roles of an account.
-pub fn standing(org: &OrgState, kind: &str, id: &str) -> (Vec<String>, Vec<String>) {
+pub fn standing_of(org: &OrgState, account: &AccountFacts) -> Standing {
+    let side = &org.own;
+    let kind = side.set.vocabulary().kind_by_wire(account.kind.wire());
+    let entity = kind.map(|kind| crate::Entity { kind, id: account.id.as_str().into() });
+    standing(org, entity.and_then(|entity| side.directory.account(&entity)))
+}
+
+/// The same of one by its number in [`OrgState::own`].
+pub fn standing(org: &OrgState, account: Option<AccountIx>) -> Standing {
     let side = &org.own;
     let vocabulary = side.set.vocabulary();
-    let entity = vocabulary.kind_by_wire(kind).map(|kind| crate::Entity { kind, id: id.into() });
-    let Some(account) = entity.and_then(|e| side.directory.account(&e)) else { return Default::default() };
+    let Some(account) = account else { return Default::default() };
     let account = &side.directory.accounts[account.index()];
     let groups: Vec<_> = account.groups().map(|(g, _)| &side.directory.groups[g.index()]).collect();
     let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| g.bindings.iter()));

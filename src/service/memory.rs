@@ -15,9 +15,11 @@ use super::prelude;
 use super::quotas::Tally;
 use super::store::Read;
 use crate::{
-    AccountIx, Cidr, Decision, Directory, Entity, KeyPolicy, Link, PolicySet, Question, TextFile, parse_cidr,
+    AccountIx, Cidr, Decision, Directory, Entity, KeyPolicy, Link, PolicySet, Question, Resolved, TextFile,
+    parse_cidr,
 };
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -33,9 +35,14 @@ pub struct Side {
 }
 
 impl Side {
+    /// Links a question about its directory to its set.
+    pub fn resolve<'a>(&'a self, question: &'a Question) -> Resolved<'a> {
+        self.set.resolve(&self.directory, Some(&self.link), question)
+    }
+
     /// Decides a question about its directory.
     pub fn decide(&self, question: &Question) -> Decision {
-        self.set.resolve(&self.directory, Some(&self.link), question).decide()
+        self.resolve(question).decide()
     }
 }
 
@@ -141,7 +148,7 @@ pub struct Key {
     /// When it was last used, microseconds; 0 for never.
     pub used: AtomicI64,
     /// From where.
-    pub used_from: Mutex<String>,
+    pub used_from: Mutex<Option<IpAddr>>,
 }
 
 impl Key {
@@ -160,7 +167,7 @@ impl Key {
             disabled: false,
             mfa,
             used: AtomicI64::new(0),
-            used_from: Mutex::new(String::new()),
+            used_from: Mutex::default(),
         }
     }
 
@@ -189,7 +196,7 @@ impl Key {
                 disabled: object.is_disabled() || unreadable || object.deleted.is_some(),
                 mfa: object.body.get("mfa").and_then(|m| m.as_bool()).unwrap_or(false),
                 used: AtomicI64::new(0),
-                used_from: Mutex::new(String::new()),
+                used_from: Mutex::default(),
             };
             (id.to_owned(), key)
         };
@@ -244,7 +251,7 @@ impl Memory {
         for (credential, at, ip) in read.uses().map_err(failed)? {
             for key in memory.keys_of(&credential) {
                 key.used.store(at, Ordering::Relaxed);
-                ip.clone_into(&mut key.used_from.lock().expect("memory: an address is just a text"));
+                *key.used_from.lock().expect("memory: nobody panics holding an address") = ip.parse().ok();
             }
         }
         Ok(memory)

@@ -449,6 +449,18 @@ fn rights_in_a_row_are_those_asked_alone() {
                 assert_eq!(may, alone, "{action} at {}", place.name);
                 allowed.push(may);
             }
+            // Several at once, as few or as many as a question takes.
+            let mut rights = Rights::default();
+            for (n, place) in places.iter().cycle().take(3 * places.len()).enumerate() {
+                let actions =
+                    &["supply", "ask", "assert_chain"][n * stride % 3..][..1 + n % (3 - n * stride % 3)];
+                let on = On::Scope(place.kind.wire(), &place.name);
+                let permit =
+                    |action: &&'static str| guard::permit(&state, &caller, action, on, world.now).is_ok();
+                let each = rights.each(&state, &caller, actions, &place.name, world.now);
+                let alone: Vec<bool> = actions.iter().map(permit).collect();
+                assert_eq!(each.as_slice(), alone, "{actions:?} at {}", place.name);
+            }
         }
     }
     let yes = allowed.iter().filter(|may| **may).count();

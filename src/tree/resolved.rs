@@ -59,6 +59,15 @@ pub(super) struct Seen {
     pub(super) places: [u32; PLACES_NEAR],
 }
 
+impl Seen {
+    /// Sees another action, or another kind of thing that is acted on.
+    fn asked(&mut self, tree: &Tree, question: &Question) {
+        let pair = tree.pairs.number(question.action, question.resource.kind);
+        self.labels = pair.map_or(0, |pair| tree.index.lookup.labels(pair));
+        self.pair = pair.unwrap_or(NONE);
+    }
+}
+
 /// The rest of it.
 #[derive(Clone, Copy, Debug)]
 struct Far {
@@ -243,6 +252,17 @@ impl<'a> Resolved<'a> {
         }
     }
 
+    /// The same for a question that asks for another action, and differs in nothing else.
+    #[cfg(feature = "server")]
+    pub(crate) fn instead(&mut self, question: &'a Question) {
+        debug_assert!(self.world.question.same_but_action(question), "another question");
+        self.world.question = question;
+        self.seen.asked(self.tree, question);
+        if let Some(key) = &mut self.rest.key {
+            key.seen.asked(&key.policy.tree, question);
+        }
+    }
+
     /// Decides.
     pub fn decide(&self) -> Decision {
         decide(self)
@@ -336,20 +356,15 @@ impl<'a, 'l> Door<'a, 'l> {
     fn seen(&mut self, tree: &Tree, subject: &Subject<'a>) -> (Seen, Far) {
         let World { question, .. } = self.world;
         let (start, mut place_bits) = (self.at(), ANY_PLACE);
-        let link = self.link(tree);
-        for scope in self.scopes() {
-            let symbol = match link {
-                Some(link) => link.scope(*scope),
-                None => scope_symbol(tree, self.world.directory, *scope),
-            };
-            match symbol {
-                NONE => {}
-                symbol => {
-                    let token = Token::exact(symbol);
-                    self.numbers.push(token.0);
-                    place_bits |= place_bit(token);
-                }
-            }
+        let (link, directory) = (self.link(tree), self.world.directory);
+        let named = |scope: &ScopeIx| match link {
+            Some(link) => link.scope(*scope),
+            None => scope_symbol(tree, directory, *scope),
+        };
+        for symbol in self.scopes().iter().map(named).filter(|symbol| *symbol != NONE) {
+            let token = Token::exact(symbol);
+            self.numbers.push(token.0);
+            place_bits |= place_bit(token);
         }
         let places = Part { start, end: self.at() };
         let start = self.at();
@@ -357,6 +372,21 @@ impl<'a, 'l> Door<'a, 'l> {
         if let Some(symbol) = symbol {
             self.numbers.push(Token::exact(symbol).0);
         }
+        if let Some(node) = subject.node {
+            let above = node.ancestors.iter().skip(1).map(named).filter(|symbol| *symbol != NONE);
+            self.numbers.extend(above.map(|symbol| Token::below(symbol).0));
+        } else {
+            self.above(tree, subject);
+        }
+        let things = Part { start, end: self.at() };
+        let mut seen =
+            Seen { labels: 0, place_bits, pair: NONE, places: near(&self.numbers[places.range()]) };
+        seen.asked(tree, question);
+        (seen, Far { places, things })
+    }
+
+    /// What something sits in that is no scope node of the question's path.
+    fn above(&mut self, tree: &Tree, subject: &Subject<'a>) {
         let mut above = subject.parent;
         for _ in 0..=ANCESTRY_DEPTH_MAX {
             let Some(parent) = above else { break };
@@ -367,15 +397,6 @@ impl<'a, 'l> Door<'a, 'l> {
             }
             above = self.world.parent(Thing::Entity(parent));
         }
-        let things = Part { start, end: self.at() };
-        let pair = tree.pairs.number(question.action, question.resource.kind);
-        let seen = Seen {
-            labels: pair.map_or(0, |pair| tree.index.lookup.labels(pair)),
-            place_bits,
-            pair: pair.unwrap_or(NONE),
-            places: near(&self.numbers[places.range()]),
-        };
-        (seen, Far { places, things })
     }
 
     fn path(&mut self) -> (Part, Part) {

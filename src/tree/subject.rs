@@ -5,7 +5,7 @@
 //! Law:   says what [`World::attribute`] and [`World::parent`] say.
 
 use crate::check::program::Sort;
-use crate::directory::{Thing, World};
+use crate::directory::{Scope, Thing, World};
 use crate::request::Overlay;
 use crate::value::{Entity, Value, hash_name};
 
@@ -20,6 +20,8 @@ pub(super) struct Subject<'a> {
     pub(super) given: Option<&'a Overlay>,
     /// What it sits in.
     pub(super) parent: Option<&'a Entity>,
+    /// The scope node that it is, if it is the one where the question stands.
+    pub(super) node: Option<&'a Scope>,
 }
 
 impl<'a> Subject<'a> {
@@ -30,13 +32,20 @@ impl<'a> Subject<'a> {
         let given = world.overlay(own.map_or(Thing::Any, Thing::Entity));
         let above = given.and_then(|overlay| overlay.parent.as_ref());
         let Some(entity) = own else {
-            return Subject { own, hash: 0, stored: None, given, parent: above };
+            return Subject { own, hash: 0, stored: None, given, parent: above, node: None };
         };
         let hash = hash_name(entity.kind, &entity.id);
+        let node = question.scope.and_then(|scope| directory.scopes.get(scope.index()));
+        if let Some(node) = node.filter(|node| node.entity == *entity) {
+            let above = node.ancestors.get(1).and_then(|scope| directory.scopes.get(scope.index()));
+            let (stored, parent) = (Some(&node.attributes[..]), above.map(|above| &above.entity));
+            return Subject { own, hash, stored, given, parent, node: Some(node) };
+        }
         let sort = vocabulary.kinds.get(entity.kind.index()).map(|kind| kind.sort);
         if sort != Some(Sort::Resource) {
             let stored = directory.stored(vocabulary, entity);
-            return Subject { own, hash, stored, given, parent: world.parent(Thing::Entity(entity)) };
+            let parent = world.parent(Thing::Entity(entity));
+            return Subject { own, hash, stored, given, parent, node: None };
         }
         let held = match directory.resources.is_empty() {
             true => None,
@@ -44,6 +53,7 @@ impl<'a> Subject<'a> {
         };
         let held = held.and_then(|ix| directory.resources.get(ix.index()));
         let parent = held.map_or(above, |held| held.parent.as_ref());
-        Subject { own, hash, stored: held.map(|held| &held.attributes[..]), given, parent }
+        let stored = held.map(|held| &held.attributes[..]);
+        Subject { own, hash, stored, given, parent, node: None }
     }
 }

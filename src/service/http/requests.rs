@@ -7,7 +7,7 @@
 
 use super::Server;
 use super::limits::cost;
-use crate::service::authn::{Caller, KeyRefusal, authenticate, bearer, live};
+use crate::service::authn::{Caller, KeyRefusal, again, authenticate, bearer};
 use crate::service::change::RequestFacts;
 use crate::service::problem::Problem;
 use axum::body::to_bytes;
@@ -148,13 +148,12 @@ impl Seen {
         reached(server, &caller.key.org, at_least).await?;
         // However long that took: the key may have been revoked since, the account may have ended.
         let now = service.now()?;
-        let again = service.memory.key(&caller.key_id).ok_or(KeyRefusal::Unknown);
-        let again = again.and_then(|key| live(&service.memory, key, caller.key_id.clone(), ip, now));
-        let caller = again.map_err(|why| {
+        let changed = again(&service.memory, &caller, now).map_err(|why| {
             server.counters.refused_keys.fetch_add(1, Ordering::Relaxed);
             server.refusals.note(&caller.key_id, ip, why, now);
             Problem::unauthenticated()
         })?;
+        let caller = changed.unwrap_or(caller);
         caller.note_use(now);
         let body =
             String::from_utf8(bytes.to_vec()).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
