@@ -331,7 +331,8 @@ impl Work {
         let noted = (|| {
             self.tx.begin()?;
             for key in used {
-                let from = key.used_from.lock().expect("writer: nobody panics holding an address");
+                // Copied out: a request that notes its key's use must not wait for the database.
+                let from = *key.used_from.lock().expect("writer: nobody panics holding an address");
                 let from = from.map(|ip| ip.to_string()).unwrap_or_default();
                 self.tx.note_use(&key.uid, key.used.load(Ordering::Relaxed), &from)?;
             }

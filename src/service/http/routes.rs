@@ -222,11 +222,7 @@ fn get(server: &Server, seen: &Seen, collection: &str, id: &str) -> Told {
         {
             let used = key.used.load(Ordering::Relaxed);
             if used > 0 {
-                let from = key
-                    .used_from
-                    .lock()
-                    .expect("routes: nobody panics holding an address")
-                    .map(|ip| ip.to_string());
+                let from = *key.used_from.lock().expect("routes: nobody panics holding an address");
                 shown["last_used"] = json!({ "at": crate::show_time(used), "from": from });
             }
         }
