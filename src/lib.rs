@@ -58,6 +58,8 @@ pub mod audit;
 pub use check::program::{Kind, Provenance, Sort, Type, Vocabulary};
 pub use decision::{Decision, Step};
 pub use diagnostic::{Code, Diagnostic, Severity, nearest};
+#[cfg(feature = "server")]
+pub use directory::Named;
 pub use directory::{
     Account, AccountIx, At, Binding, Bound, Builder, Change, DataError, Directory, Editor, Holder, Item,
     LinkTarget, Linked, Names, Place, ScopeIx, Table, Target, Touched,

@@ -315,18 +315,26 @@ impl DayLog {
         Ok(deleted)
     }
 
-    /// Writes what waits and closes the log; without it the next opening only reads a little more.
+    /// Writes what waits and closes the log, its last file without room; without it the next opening only reads a little more.
     pub fn close(mut self) -> Result<(), DayError> {
-        if self.failed { Err(DayError::Failed) } else { self.write_leaves(true) }
+        if self.failed {
+            return Err(DayError::Failed);
+        }
+        self.write_leaves(true)?;
+        if self.writer.take().is_some() { self.cut_room() } else { Ok(()) }
+    }
+
+    /// Cuts the last file where its content ends.
+    fn cut_room(&self) -> Result<(), DayError> {
+        let Some(last) = self.days.last() else { return Ok(()) };
+        let path = last.records(&self.dir);
+        self.files.truncate(&path, self.end).map_err(|e| io_at(&path, e))
     }
 
     fn begin_day(&mut self, number: i64) -> Result<(), DayError> {
         self.write_leaves(true)?;
         self.writer = None;
-        if let Some(before) = self.days.last() {
-            let path = before.records(&self.dir);
-            self.files.truncate(&path, self.end).map_err(|e| io_at(&path, e))?;
-        }
+        self.cut_room()?;
         let day = Day::begin(number, self.size());
         let header = frame(&Header::of(&self.origin, number, self.size()).payload());
         let (records, leaves) = (day.records(&self.dir), day.leaves(&self.dir));

@@ -11,6 +11,8 @@ mod checks;
 mod close;
 mod crowd;
 mod edit;
+#[cfg(feature = "server")]
+mod fetch;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod load;
@@ -23,6 +25,8 @@ pub use builder::Builder;
 pub use change::{Bound, Change, Editor, Linked};
 pub use checks::{At, DataError, DataErrorKind, Holder, Item, Target};
 pub use edit::Touched;
+#[cfg(feature = "server")]
+pub use fetch::Named;
 pub use load::load;
 pub use names::Names;
 pub use records::{Account, Binding, Group, Link, LinkTarget, List, Place, Resource, Scope};

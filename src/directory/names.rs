@@ -68,6 +68,29 @@ impl Names {
         }
     }
 
+    /// The numbers of records whose names may have these hashes, as far as half of a hash can tell; walked to in step, so that the
+    /// memory of all of them is waited for at once.
+    #[cfg(feature = "server")]
+    pub fn likely(&self, hashes: impl Iterator<Item = u64>) -> Vec<u32> {
+        let mut all: Vec<(u32, &Node)> = hashes.map(|hash| (print(hash), &self.root)).collect();
+        for depth in 0..=DEPTH_MAX {
+            let mut deeper = false;
+            for (print, node) in &mut all {
+                if let Node::Branch(children) = node {
+                    (*node, deeper) = (&children[child(*print, depth)], true);
+                }
+            }
+            if !deeper {
+                break;
+            }
+        }
+        let entry = |(print, node): &(u32, &Node)| match node {
+            Node::Bucket(entries) => entries.iter().find(|e| e.print == *print).map(|e| e.at),
+            _ => None,
+        };
+        all.iter().filter_map(entry).collect()
+    }
+
     /// Adds a number that is not there yet.
     pub fn insert(&mut self, hash: u64, at: u32) {
         let entry = Entry { print: print(hash), at };
@@ -148,6 +171,8 @@ mod tests {
         }
         for n in 0..20_000 {
             assert_eq!(all.get(hash(n), |at| at == n), Some(n));
+            #[cfg(feature = "server")]
+            assert!(all.likely([hash(n), hash(20_000)].into_iter()).contains(&n));
             assert_eq!(names.get(hash(n), |at| at == n), (n % 3 != 0).then_some(n));
         }
         assert_eq!(all.get(hash(20_000), |_| false), None);

@@ -4,13 +4,15 @@
 //! Out:   [`Json`], and [`Mistakes`]: what doesn't fit, with its place and its path (`resource.attributes.owner`).
 //! Law:   no tree is built and nothing recurses with the text: depth follows what the reader asks for.
 
+mod passes;
 mod values;
 
 pub use values::Wire;
 pub(crate) use values::{id_text, required, text};
 
 use crate::diagnostic::nearest;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use passes::{Elements, Members};
+use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -224,16 +226,11 @@ impl<'a> Json<'a> {
     pub fn members(self) -> Option<Vec<Member<'a>>> {
         let mut reader = serde_json::Deserializer::from_str(self.text);
         let (mut members, mut whole) = (Vec::with_capacity(8), true);
-        let seen = |key: &'a RawValue, value: &'a RawValue| {
-            let written = Json::within(self.text, self.at, key);
-            match written.string() {
-                Some(key) => {
-                    members.push(Member { key, written, value: Json::within(self.text, self.at, value) });
-                }
-                None => whole = false,
-            }
+        let seen = |key, value| match Member::within(self, key, value) {
+            Some(member) => members.push(member),
+            None => whole = false,
         };
-        Members { see: seen, of: std::marker::PhantomData }.deserialize(&mut reader).ok()?;
+        Members::new(seen).deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         whole.then_some(members)
     }
@@ -249,6 +246,13 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The elements of the array in `{"field": […]}`, each with its members, if the text is that and all of them are objects that aren't
+    /// empty; read in one pass. `None` is said of any other text, also of one that is no JSON: [`Json::object`] says what it is.
+    #[cfg(feature = "server")]
+    pub fn objects_in(text: &'a str, field: &str) -> Option<Vec<(Json<'a>, Vec<Member<'a>>)>> {
+        passes::objects_in(Json { text, at: 0 }, field)
+    }
+
     /// Calls `see` with each element of an array; false for another value.
     pub fn each(self, mut see: impl FnMut(usize, Json<'a>)) -> bool {
         let mut reader = serde_json::Deserializer::from_str(self.text);
@@ -257,7 +261,7 @@ impl<'a> Json<'a> {
             see(n, Json::within(self.text, self.at, raw));
             n += 1;
         };
-        Elements { see: seen, of: std::marker::PhantomData }.deserialize(&mut reader).is_ok()
+        Elements::new(seen).deserialize(&mut reader).is_ok()
     }
 
     /// A mistake at this value.
@@ -341,7 +345,13 @@ impl Mistake {
     }
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    /// A member by its parts in a text; none if its key is no Unicode.
+    fn within(of: Json<'_>, key: &'a RawValue, value: &'a RawValue) -> Option<Member<'a>> {
+        let written = Json::within(of.text, of.at, key);
+        Some(Member { key: written.string()?, written, value: Json::within(of.text, of.at, value) })
+    }
+
     /// The mistake of a key that stands there twice.
     pub fn repeated(&self, path: &Path<'_>) -> Mistake {
         let path = Path::Field(path, &self.key);
@@ -373,58 +383,6 @@ impl Member<'_> {
     }
 }
 
-/// Reads an object without keeping it.
-struct Members<'a, F> {
-    see: F,
-    of: std::marker::PhantomData<&'a ()>,
-}
-
-impl<'de: 'a, 'a, F: FnMut(&'a RawValue, &'a RawValue)> DeserializeSeed<'de> for Members<'a, F> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de: 'a, 'a, F: FnMut(&'a RawValue, &'a RawValue)> Visitor<'de> for Members<'a, F> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
-            (self.see)(key, value);
-        }
-        Ok(())
-    }
-}
-
-/// Reads an array without keeping it.
-struct Elements<'a, F> {
-    see: F,
-    of: std::marker::PhantomData<&'a ()>,
-}
-
-impl<'de: 'a, 'a, F: FnMut(&'a RawValue)> DeserializeSeed<'de> for Elements<'a, F> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de: 'a, 'a, F: FnMut(&'a RawValue)> Visitor<'de> for Elements<'a, F> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(raw) = seq.next_element::<&'de RawValue>()? {
-            (self.see)(raw);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -452,6 +410,48 @@ mod tests {
         for text in ["", "{\"a\":1} x", "{\"a\":1}}", "{\"a\":}", "{a:1}", "\u{a0}{}"] {
             assert_eq!(Json::object(text).map(|_| ()), Json::parse(text).map(|_| ()), "{text}");
             assert!(Json::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn objects_in_a_field_are_read_in_one_pass_or_not_at_all() {
+        /// The same, read by and by.
+        fn slowly<'a>(text: &'a str) -> Option<Vec<(Json<'a>, Vec<Member<'a>>)>> {
+            let (_, members) = Json::object(text).ok()?;
+            let [only] = members?.try_into().ok()?;
+            let mut all = Vec::new();
+            let is_array = only.key == "all" && only.value.each(|_, json| all.push((json, json.members())));
+            let all: Option<Vec<_>> = all.into_iter().map(|(json, members)| Some((json, members?))).collect();
+            all.filter(|all| is_array && all.iter().all(|(_, members)| !members.is_empty()))
+        }
+        let show = |text| [Json::objects_in(text, "all"), slowly(text)].map(|read| format!("{read:?}"));
+        for text in [
+            r#"{"all":[{"a":1,"b":[{}],"a":"\n"},{"c":null}]}"#,
+            " {\n\"\\u0061ll\" : [ { \"a\" : {\"b\":[ ] } , \"é\": \"}\" } , {\"c\":\"{\" }\t] } \n",
+            r#"{"all":[]}"#,
+        ] {
+            let [quickly, slowly] = show(text);
+            assert!(quickly == slowly && quickly != "None", "{quickly}\n{slowly}");
+        }
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"all":[{}]}"#,
+            r#"{"all":[1]}"#,
+            r#"{"all":{"a":1}}"#,
+            r#"{"all":null}"#,
+            r#"{"all":[{"a":1}],"all":[]}"#,
+            r#"{"all":[{"a":1}],"more":1}"#,
+            r#"{"more":1}"#,
+            r#"{"all":[{"a":1},[]]}"#,
+            r#"{"all":[{"a":1}]} x"#,
+            r#"{"all":[{"a":1}]"#,
+            r#"{"all":[{"a":01}]}"#,
+            r#"{"all":[{"\ud800":1}]}"#,
+        ] {
+            assert_eq!(show(text), ["None", "None"], "{text}");
         }
     }
 

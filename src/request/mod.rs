@@ -127,10 +127,22 @@ impl Question {
     /// Asks the same about another scope node of the same kind; false if this isn't about one, or the directory holds no such node.
     #[cfg(feature = "server")]
     pub(crate) fn elsewhere(&mut self, directory: &Directory, scope: Entity) -> bool {
+        let there = directory.scope_of(&scope);
+        self.stand(scope.kind, Some(scope), there)
+    }
+
+    /// The same about the scope node that another question is about.
+    #[cfg(feature = "server")]
+    pub(crate) fn beside(&mut self, other: &Question) -> bool {
+        self.stand(other.resource.kind, other.resource.entity.clone(), other.scope)
+    }
+
+    #[cfg(feature = "server")]
+    fn stand(&mut self, kind: KindId, node: Option<Entity>, there: Option<ScopeIx>) -> bool {
         let fits =
-            self.resource.kind == scope.kind && self.overlay.iter().all(|o| o.entity != self.resource.entity);
-        self.scope = directory.scope_of(&scope).filter(|_| fits);
-        self.resource.entity = Some(scope);
+            self.resource.kind == kind && self.overlay.iter().all(|o| o.entity != self.resource.entity);
+        self.scope = there.filter(|_| fits);
+        self.resource.entity = node;
         self.scope.is_some()
     }
 }

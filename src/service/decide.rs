@@ -14,13 +14,15 @@ use super::problem::Problem;
 use super::secret::new_uid;
 use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
 use crate::{
-    AccountIx, Answer, Asked, AskedCredential, Directory, Entity, Json, Member, Mistakes, Path, Question,
-    RequestError, Value,
+    AccountIx, Asked, AskedCredential, Effect, Json, Member, Mistakes, Named, Path, Question, RequestError,
+    Step, Value,
 };
 use serde::Serialize;
 use serde_json::{Value as JsonValue, json};
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 
 /// Questions in one batch.
 pub const BATCH_MAX: usize = 200;
@@ -62,6 +64,7 @@ pub struct Decisions {
 /// Answers one question.
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     let account = OnceCell::new();
+    shallow(body)?;
     let (json, members) = parse(body)?;
     let found = answer(asking, read(asking, json, members, &account)?)?;
     let entry = record(asking, vec![found.item])?;
@@ -70,6 +73,23 @@ pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
 
 /// Answers several; a question that doesn't fit is answered in its place.
 pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
+    let requests = match Json::objects_in(body, "requests") {
+        Some(requests) => requests.into_iter().map(|(json, members)| (json, Some(members))).collect(),
+        None => requests(body)?,
+    };
+    requests.iter().try_for_each(|(json, _)| shallow(json.text))?;
+    if requests.is_empty() || requests.len() > BATCH_MAX {
+        return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
+    }
+    let (answers, entries) = several(asking, requests)?;
+    let answers = answers.join(",");
+    let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
+    Ok(Decisions { body, entries })
+}
+
+/// The requests of a batch, read by and by.
+fn requests(body: &str) -> Result<Vec<Request<'_>>, Problem> {
+    shallow(body)?;
     let (_, members) = parse(body)?;
     let mut out = Mistakes::new();
     let fields = members.map(|members| Json::known(members, &Path::Root, ["requests"], &mut out));
@@ -77,22 +97,18 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
         return Err(Problem::invalid("expected `{\"requests\": […]}`"));
     };
     let mut all = Vec::new();
-    if !requests.each(|_, request| all.push(request)) {
+    if !requests.each(|_, request| all.push((request, request.members()))) {
         return Err(Problem::field("requests", "expected an array of requests"));
     }
-    if all.is_empty() || all.len() > BATCH_MAX {
-        return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
-    }
-    let (answers, entries) = several(asking, &all)?;
-    let answers = answers.join(",");
-    let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
-    Ok(Decisions { body, entries })
+    Ok(all)
 }
 
 /// The answers, and one record of them; of more than one can hold, several.
-fn several(asking: &Asking<'_>, requests: &[Json<'_>]) -> Result<(Vec<String>, Vec<Entry>), Problem> {
+fn several(asking: &Asking<'_>, requests: Vec<Request<'_>>) -> Result<(Vec<String>, Vec<Entry>), Problem> {
     let account = OnceCell::new();
-    let read: Vec<_> = requests.iter().map(|json| read(asking, *json, json.members(), &account)).collect();
+    let texts: Vec<_> = requests.iter().map(|(json, _)| *json).collect();
+    let read = requests.into_iter().map(|(json, members)| read(asking, json, members, &account));
+    let read: Vec<_> = read.collect();
     fetch(asking.org, read.iter().flatten());
     let (mut answers, mut items) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
     for read in read {
@@ -109,43 +125,45 @@ fn several(asking: &Asking<'_>, requests: &[Json<'_>]) -> Result<(Vec<String>, V
     match record(asking, items) {
         Ok(entry) => Ok((answers, vec![entry])),
         // The moment and the organization are the same: so are the answers.
-        Err(problem) if problem.status == 413 && requests.len() > 1 => {
-            let (first, second) = requests.split_at(requests.len() / 2);
-            let (first, second) = (several(asking, first)?, several(asking, second)?);
+        Err(problem) if problem.status == 413 && texts.len() > 1 => {
+            let half = |texts: &[Json<'_>]| {
+                several(asking, texts.iter().map(|json| (*json, json.members())).collect())
+            };
+            let (first, second) = texts.split_at(texts.len() / 2);
+            let (first, second) = (half(first)?, half(second)?);
             Ok(([first.0, second.0].concat(), [first.1, second.1].concat()))
         }
         Err(problem) => Err(problem),
     }
 }
 
-/// Looks up what several questions name, one after the other: the processor then waits for memory for several of them at once. What is
-/// found is found again, near, when each is answered.
+/// Reads together what several questions name, so that it is near when each is answered.
 fn fetch<'r>(org: &OrgState, all: impl Iterator<Item = &'r Read<'r>>) {
-    let (own, guard) = (&org.own.directory, &org.guard.directory);
-    let all: Vec<&Asked> = all.filter_map(|read| read.asked.as_ref().ok()).collect();
-    let accounts: Vec<_> = all.iter().map(|asked| own.account(&asked.account.entity)).collect();
-    let resource = |asked: &&Asked| own.resource(&Entity { kind: asked.kind, id: asked.id.clone()? });
-    let resources: Vec<_> = all.iter().map(resource).collect();
-    let places = |directory: &Directory| {
-        let found = all.iter().filter_map(|asked| directory.scope(asked.scope.as_ref()?));
-        found.map(|ix| directory.scopes[ix.index()].ancestors.len()).sum::<usize>()
-    };
-    let places = places(own) + places(guard);
-    let accounts = accounts.into_iter().flatten().map(|ix| {
-        let account = &own.accounts[ix.index()];
-        let standing = org.accounts.get(ix).is_some();
-        account.groups().count() + account.bindings.len() + usize::from(standing)
-    });
-    let resources = resources.into_iter().flatten();
-    let resources = resources.map(|ix| own.resources[ix.index()].attributes.iter().flatten().count());
-    std::hint::black_box(places + accounts.sum::<usize>() + resources.sum::<usize>());
+    let mut named = Named::default();
+    for asked in all.filter_map(|read| read.asked.as_ref().ok()) {
+        named.accounts.push(&asked.account.entity);
+        named.resources.extend(asked.id.as_deref().map(|id| (asked.kind, id)));
+        named.scopes.extend(asked.scope.as_deref());
+    }
+    for account in org.own.directory.fetch(&named) {
+        std::hint::black_box(org.accounts.get(account).is_some());
+    }
+    org.guard.directory.fetch(&Named { scopes: named.scopes, ..Named::default() });
+}
+
+/// A request, and its members if it is an object.
+type Request<'a> = (Json<'a>, Option<Vec<Member<'a>>>);
+
+/// Refuses what nests too deep.
+fn shallow(text: &str) -> Result<(), Problem> {
+    match super::fields::too_deep(text) {
+        true => Err(Problem::invalid("the body nests too deep")),
+        false => Ok(()),
+    }
 }
 
 /// Checks that a body is JSON; its members, if it is an object.
-fn parse(body: &str) -> Result<(Json<'_>, Option<Vec<Member<'_>>>), Problem> {
-    if super::fields::too_deep(body) {
-        return Err(Problem::invalid("the body nests too deep"));
-    }
+fn parse(body: &str) -> Result<Request<'_>, Problem> {
     Json::object(body).map_err(|e| Problem::invalid(format!("the body is not JSON: {}", e.in_text(body))))
 }
 
@@ -170,8 +188,11 @@ struct Item {
 /// An answer as it is shown.
 #[derive(Serialize)]
 struct Shown<'a> {
-    #[serde(flatten)]
-    told: &'a Answer,
+    decision: Effect,
+    rule: Option<&'a str>,
+    refused_by: Option<Step>,
+    because: &'a [SmolStr],
+    ask: Option<&'a str>,
     event: &'a str,
     revision: i64,
     policy_set: Option<&'a str>,
@@ -251,6 +272,7 @@ fn read<'a>(
         members.push(Member { key: "account".into(), written, value });
     }
     let asked = asking.org.own.set.asked(json, members);
+    parts.named = asked.as_ref().ok().map(|asked| Words::of(asking.org, asked));
     Ok(Read { subject, parts, asked })
 }
 
@@ -273,6 +295,29 @@ struct Parts<'a> {
     action: Option<Json<'a>>,
     acting_for: Option<JsonValue>,
     scope: Option<String>,
+    named: Option<Words>,
+}
+
+/// What a question names, once the engine has read it.
+struct Words {
+    action: String,
+    /// Kind and id of what is acted on.
+    resource: String,
+    /// Whether it says nothing of either but that.
+    bare: bool,
+}
+
+impl Words {
+    fn of(org: &OrgState, asked: &Asked) -> Words {
+        let vocabulary = org.own.set.vocabulary();
+        let kind = vocabulary.kind(asked.kind).wire.as_str();
+        let said = asked.attributes.iter().chain(&asked.properties).any(Option::is_some);
+        Words {
+            action: vocabulary.action(asked.action).wire.to_string(),
+            resource: [kind, "/", asked.id.as_deref().unwrap_or_default()].concat(),
+            bare: !said && asked.parent.is_none(),
+        }
+    }
 }
 
 fn forbidden() -> Problem {
@@ -337,8 +382,16 @@ fn answer(asking: &Asking<'_>, read: Read<'_>) -> Result<Answered, Problem> {
     if own && !asks {
         told.rule = None;
     }
-    let shown =
-        Shown { told: &told, event: &event, revision: org.revision, policy_set: org.active.as_deref() };
+    let shown = Shown {
+        decision: told.decision,
+        rule: told.rule.as_deref(),
+        refused_by: told.refused_by,
+        because: &told.because,
+        ask: told.ask.as_deref(),
+        event: &event,
+        revision: org.revision,
+        policy_set: org.active.as_deref(),
+    };
     let shown = serde_json::to_string(&shown).expect("decide: an answer is JSON");
     Ok(whom(answered(shown, event, parts, (decision.is_allow(), step, rule))))
 }
@@ -392,7 +445,10 @@ fn answered(
     parts: Parts<'_>,
     (allowed, step, rule): (bool, String, Option<String>),
 ) -> Answered {
-    let Parts { context, resource, action, acting_for, scope } = parts;
+    let Parts { context, mut resource, mut action, acting_for, scope, named } = parts;
+    if named.as_ref().is_some_and(|named| named.bare) {
+        (resource, action) = (None, None);
+    }
     let [kind, id, attributes, within] = members(resource, ["kind", "id", "attributes", "in"]);
     let [name, properties] = members(action, ["name", "attributes"]);
     let text = |json: Option<Json<'_>>| json.and_then(|json| json.string()).unwrap_or_default().into_owned();
@@ -404,16 +460,17 @@ fn answered(
         ("acting_for", acting_for),
         ("scope", scope.clone().map(JsonValue::String)),
     ];
-    let given = given.into_iter().filter_map(|(name, v)| Some((name.to_owned(), Fact::Plain(v?))));
-    let facts = Decided {
-        event,
-        action: text(name),
-        resource: format!("{}/{}", text(kind), text(id)),
-        inputs: given.collect(),
-        allowed,
-        step,
-        rule,
+    let mut inputs = BTreeMap::new();
+    for (name, value) in given {
+        if let Some(value) = value {
+            inputs.insert(name.to_owned(), Fact::Plain(value));
+        }
+    }
+    let (action, resource) = match named {
+        Some(named) => (named.action, named.resource),
+        None => (text(name), format!("{}/{}", text(kind), text(id))),
     };
+    let facts = Decided { event, action, resource, inputs, allowed, step, rule };
     let item = Item { facts: facts.into(), subject: None, account: None, scope: scope.unwrap_or_default() };
     Answered { shown, item }
 }

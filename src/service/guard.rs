@@ -148,11 +148,14 @@ impl Rights {
             for (n, action) in actions.iter().enumerate() {
                 let on = On::Scope(kind, place);
                 let anew = || question(org, side, caller, account, action, on, now, own);
-                if last[n].is_none() && n > 0 {
-                    last[n] = last[n - 1].clone();
+                let (before, rest) = last.split_at_mut(n);
+                let before = before.last().and_then(Option::as_ref);
+                let this = &mut rest[0];
+                if this.is_none() {
+                    *this = before.cloned();
                 }
-                if !last[n].as_mut().is_some_and(|last| last.again(side, action, kind, place)) {
-                    last[n] = anew().map(|question| Last { action, kind, question });
+                if !this.as_mut().is_some_and(|last| last.again(side, action, kind, place, before)) {
+                    *this = anew().map(|question| Last { action, kind, question });
                 }
             }
             let mut resolved = None::<Resolved<'_>>;
@@ -174,14 +177,25 @@ impl Rights {
 
 impl Last {
     /// Becomes the question for another action or place, which is quicker than one made anew, and is the same; false if it can't.
-    fn again(&mut self, side: &Side, action: &'static str, kind: &'static str, place: &str) -> bool {
+    /// `before` is about that place.
+    fn again(
+        &mut self,
+        side: &Side,
+        action: &'static str,
+        kind: &'static str,
+        place: &str,
+        before: Option<&Last>,
+    ) -> bool {
         let vocabulary = side.set.vocabulary();
         let of_kind = match self.kind == kind {
             true => Some(self.question.resource.kind),
             false => vocabulary.kind_by_wire(kind),
         };
         let Some(of_kind) = of_kind else { return false };
-        let there = self.question.elsewhere(&side.directory, Entity { kind: of_kind, id: place.into() });
+        let there = match before {
+            Some(before) => self.question.beside(&before.question),
+            None => self.question.elsewhere(&side.directory, Entity { kind: of_kind, id: place.into() }),
+        };
         let asked = self.action == action
             || action_of(side, action).is_some_and(|action| self.question.instead(vocabulary, action));
         (self.action, self.kind) = (action, kind);

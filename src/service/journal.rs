@@ -144,11 +144,11 @@ pub fn standing(org: &OrgState, account: Option<AccountIx>) -> Standing {
     let account = &side.directory.accounts[account.index()];
     let groups: Vec<_> = account.groups().map(|(g, _)| &side.directory.groups[g.index()]).collect();
     let bindings = account.bindings.iter().chain(groups.iter().flat_map(|g| g.bindings.iter()));
-    let mut roles: Vec<String> =
-        bindings.map(|b| vocabulary.roles[b.role.0 as usize].wire.to_string()).collect();
-    roles.sort();
+    let mut roles: Vec<_> = bindings.map(|b| vocabulary.roles[b.role.0 as usize].wire.as_str()).collect();
+    roles.sort_unstable();
     roles.dedup();
-    (groups.iter().map(|g| g.id.to_string()).collect(), roles)
+    let groups = groups.iter().map(|g| g.id.to_string());
+    (groups.collect(), roles.into_iter().map(str::to_owned).collect())
 }
 
 /// What a change made of an object, complete; what says who a person is, sealed.

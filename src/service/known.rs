@@ -45,7 +45,7 @@ impl Uid {
 
     /// As text.
     pub fn show(self) -> String {
-        format!("{}_{}", self.kind.prefix(), super::secret::base32(&self.bits))
+        super::secret::id_text(self.kind.prefix(), &self.bits)
     }
 
     fn hash(self) -> u64 {

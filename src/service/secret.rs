@@ -42,18 +42,28 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// Bytes as base 32 text, five bits a letter.
 pub fn base32(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    let (mut held, mut bits) = (0u32, 0);
-    for byte in bytes {
-        held = (held << 8) | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(ALPHABET[(held >> bits & 31) as usize] as char);
-        }
+    push_base32(&mut text, bytes);
+    text
+}
+
+/// Appends the same to a text.
+fn push_base32(text: &mut String, bytes: &[u8]) {
+    for five in bytes.chunks(5) {
+        let mut held = [0; 8];
+        held[3..3 + five.len()].copy_from_slice(five);
+        let held = u64::from_be_bytes(held);
+        let letters: [u8; 8] = std::array::from_fn(|n| ALPHABET[(held >> (35 - 5 * n) & 31) as usize]);
+        let letters = std::str::from_utf8(&letters[..(five.len() * 8).div_ceil(5)]);
+        text.push_str(letters.expect("base32: letters are ASCII"));
     }
-    if bits > 0 {
-        text.push(ALPHABET[(held << (5 - bits) & 31) as usize] as char);
-    }
+}
+
+/// An id: what it is the id of, `_`, its bits.
+pub fn id_text(prefix: &str, bits: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + 1 + bits.len().div_ceil(5) * 8);
+    text.push_str(prefix);
+    text.push('_');
+    push_base32(&mut text, bits);
     text
 }
 
@@ -109,14 +119,13 @@ pub fn new_uid(prefix: &str) -> String {
     thread_local! {
         static LEFT: RefCell<([u8; AT_ONCE], usize)> = const { RefCell::new(([0; AT_ONCE], AT_ONCE)) };
     }
-    let id = LEFT.with_borrow_mut(|(bytes, used)| {
+    LEFT.with_borrow_mut(|(bytes, used)| {
         if *used == AT_ONCE {
             (*bytes, *used) = (random(), 0);
         }
         *used += BITS;
-        base32(&bytes[*used - BITS..*used])
-    });
-    format!("{prefix}_{id}")
+        id_text(prefix, &bytes[*used - BITS..*used])
+    })
 }
 
 #[cfg(test)]

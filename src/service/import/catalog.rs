@@ -9,7 +9,7 @@ use crate::audit::Hash32;
 use crate::audit::record::Entry;
 use crate::service::known::Uid;
 use crate::service::object::{Fields, Kind, Object};
-use crate::service::secret::{base32, random};
+use crate::service::secret::{id_text, random};
 use crate::service::store::{ChangeRow, Kept, Read, StoreError, Stored, StoredRow, Write};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -36,7 +36,7 @@ impl Series {
 
     fn uid(&mut self, prefix: &str) -> String {
         self.next += 1;
-        format!("{prefix}_{}", base32(&self.next.to_be_bytes()[6..]))
+        id_text(prefix, &self.next.to_be_bytes()[6..])
     }
 }
 
