@@ -365,7 +365,7 @@ impl Draft {
     pub fn finish(self, record: &Record) -> Result<Entry, RecordError> {
         // About as large as it will be, so that it isn't copied while it grows.
         let decisions = if let Body::Decided { decisions, .. } = &record.body { decisions.len() } else { 0 };
-        let mut text = Vec::with_capacity(1024 * (1 + decisions));
+        let mut text = Vec::with_capacity((1024 * (1 + decisions)).min(AUDIT_RECORD_BYTES_MAX));
         serde_json::to_writer(&mut text, record).map_err(|e| RecordError::Io(e.into()))?;
         let text = String::from_utf8(text).map_err(|e| RecordError::Io(io::Error::other(e)))?;
         if text.len() > AUDIT_RECORD_BYTES_MAX {

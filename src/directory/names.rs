@@ -73,7 +73,7 @@ impl Names {
     #[cfg(feature = "server")]
     pub fn likely(&self, hashes: impl Iterator<Item = u64>) -> Vec<u32> {
         let mut all: Vec<(u32, &Node)> = hashes.map(|hash| (print(hash), &self.root)).collect();
-        for depth in 0..=DEPTH_MAX {
+        for depth in 0..DEPTH_MAX {
             let mut deeper = false;
             for (print, node) in &mut all {
                 if let Node::Branch(children) = node {

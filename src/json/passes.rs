@@ -2,7 +2,7 @@
 //!
 //! In:    a text, through the reader of serde_json.
 //! Out:   keys and values as slices of it.
-//! Law:   the grammar of what is passed over is checked; nothing of it is opened.
+//! Law:   the grammar of what is passed over is checked; of values nothing is opened.
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -88,87 +88,91 @@ mod objects {
     type Object<'a> = (Json<'a>, Vec<Member<'a>>);
 
     /// See [`Json::objects_in`].
-    pub(in super::super) fn objects_in<'a>(of: Json<'a>, field: &str) -> Option<Vec<Object<'a>>> {
-        let mut reader = serde_json::Deserializer::from_str(of.text);
-        let mut all = Vec::new();
-        Field { of, field, all: &mut all }.deserialize(&mut reader).ok()?;
+    pub(in super::super) fn objects_in<'a>(
+        text: &'a str,
+        field: &str,
+        most: usize,
+    ) -> Option<Vec<Object<'a>>> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let all = Field { field, objects: Objects { text, most } }.deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         Some(all)
     }
 
+    /// Said of what isn't read here; nobody is told.
+    fn other<E: Error>() -> E {
+        E::custom("another text")
+    }
+
     /// Reads an object with one field.
     struct Field<'a, 'f> {
-        of: Json<'a>,
         field: &'f str,
-        all: &'f mut Vec<Object<'a>>,
+        objects: Objects<'a>,
     }
 
     impl<'de> DeserializeSeed<'de> for Field<'de, '_> {
-        type Value = ();
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        type Value = Vec<Object<'de>>;
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
             deserializer.deserialize_map(self)
         }
     }
 
     impl<'de> Visitor<'de> for Field<'de, '_> {
-        type Value = ();
+        type Value = Vec<Object<'de>>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "an object with the field `{}`", self.field)
         }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            let key = map.next_key::<&'de RawValue>()?.map(|key| Json::within(self.of.text, 0, key));
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let key = map.next_key::<&'de RawValue>()?.map(|key| Json::within(self.objects.text, 0, key));
             if key.and_then(Json::string).as_deref() != Some(self.field) {
-                return Err(A::Error::custom("another field"));
+                return Err(other());
             }
-            map.next_value_seed(Objects { of: self.of, all: self.all })?;
-            match map.next_key::<&'de RawValue>()? {
-                None => Ok(()),
-                Some(_) => Err(A::Error::custom("another field")),
-            }
+            let all = map.next_value_seed(self.objects)?;
+            if map.next_key::<&'de RawValue>()?.is_none() { Ok(all) } else { Err(other()) }
         }
     }
 
     /// Reads an array of objects.
-    struct Objects<'a, 'f> {
-        of: Json<'a>,
-        all: &'f mut Vec<Object<'a>>,
+    struct Objects<'a> {
+        text: &'a str,
+        most: usize,
     }
 
-    impl<'de> DeserializeSeed<'de> for Objects<'de, '_> {
-        type Value = ();
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    impl<'de> DeserializeSeed<'de> for Objects<'de> {
+        type Value = Vec<Object<'de>>;
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
             deserializer.deserialize_seq(self)
         }
     }
 
-    impl<'de> Visitor<'de> for Objects<'de, '_> {
-        type Value = ();
+    impl<'de> Visitor<'de> for Objects<'de> {
+        type Value = Vec<Object<'de>>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an array of objects")
         }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let of = Json { text: self.text, at: 0 };
+            let mut all = Vec::new();
             loop {
                 let (mut members, mut whole) = (Vec::with_capacity(8), true);
-                let seen = |key, value| match Member::within(self.of, key, value) {
+                let seen = |key, value| match Member::within(of, key, value) {
                     Some(member) => members.push(member),
                     None => whole = false,
                 };
                 if seq.next_element_seed(Members::new(seen))?.is_none() {
-                    return Ok(());
+                    return if all.is_empty() { Err(other()) } else { Ok(all) };
                 }
-                let json = braced(self.of, &members).filter(|_| whole);
-                let json =
-                    json.ok_or_else(|| A::Error::custom("an empty object, or a key that is no Unicode"))?;
-                self.all.push((json, members));
+                let json = braced(self.text, &members).filter(|_| whole && all.len() < self.most);
+                all.push((json.ok_or_else(other)?, members));
             }
         }
     }
 
-    /// The object that has these members: what stands between them and its braces is space.
-    fn braced<'a>(of: Json<'a>, members: &[Member<'_>]) -> Option<Json<'a>> {
-        let start = of.text[..members.first()?.written.at].rfind('{')?;
+    /// The object of a text that has these members: what stands between them and its braces is space.
+    fn braced<'a>(text: &'a str, members: &[Member<'_>]) -> Option<Json<'a>> {
+        let start = text[..members.first()?.written.at].rfind('{')?;
         let end = members.last()?.value.end();
-        let end = end + of.text[end..].find('}')? + 1;
-        Some(Json { text: &of.text[start..end], at: start })
+        let end = end + text[end..].find('}')? + 1;
+        Some(Json { text: &text[start..end], at: start })
     }
 }

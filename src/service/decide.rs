@@ -7,15 +7,16 @@
 
 use super::authn::{Caller, KeyRefusal};
 use super::change::RequestFacts;
+use super::decided::{Item, record};
+use super::fields::{DEPTH_MAX, too_deep};
 use super::guard::{Rights, asking, credential};
-use super::journal::{self, About, Decided};
+use super::journal::Decided;
 use super::memory::{AccountFacts, OrgState};
 use super::problem::Problem;
 use super::secret::new_uid;
-use crate::audit::record::{Body, DecisionFacts, Draft, Entry, Fact, Log};
+use crate::audit::record::{Entry, Fact};
 use crate::{
-    AccountIx, Asked, AskedCredential, Effect, Json, Member, Mistakes, Named, Path, Question, RequestError,
-    Step, Value,
+    Asked, AskedCredential, Effect, Json, Member, Mistakes, Named, Path, Question, RequestError, Step, Value,
 };
 use serde::Serialize;
 use serde_json::{Value as JsonValue, json};
@@ -64,7 +65,7 @@ pub struct Decisions {
 /// Answers one question.
 pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
     let account = OnceCell::new();
-    shallow(body)?;
+    shallow(body, DEPTH_MAX)?;
     let (json, members) = parse(body)?;
     let found = answer(asking, read(asking, json, members, &account)?)?;
     let entry = record(asking, vec![found.item])?;
@@ -73,14 +74,14 @@ pub fn one(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
 
 /// Answers several; a question that doesn't fit is answered in its place.
 pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
-    let requests = match Json::objects_in(body, "requests") {
-        Some(requests) => requests.into_iter().map(|(json, members)| (json, Some(members))).collect(),
+    let requests = match Json::objects_in(body, "requests", BATCH_MAX) {
+        Some(requests) => {
+            // Two brackets are around each.
+            requests.iter().try_for_each(|(json, _)| shallow(json.text, DEPTH_MAX - 2))?;
+            requests.into_iter().map(|(json, members)| (json, Some(members))).collect()
+        }
         None => requests(body)?,
     };
-    requests.iter().try_for_each(|(json, _)| shallow(json.text))?;
-    if requests.is_empty() || requests.len() > BATCH_MAX {
-        return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
-    }
     let (answers, entries) = several(asking, requests)?;
     let answers = answers.join(",");
     let body = format!("{{\"answers\":[{answers}],\"revision\":{}}}", asking.org.revision);
@@ -89,7 +90,7 @@ pub fn batch(asking: &Asking<'_>, body: &str) -> Result<Decisions, Problem> {
 
 /// The requests of a batch, read by and by.
 fn requests(body: &str) -> Result<Vec<Request<'_>>, Problem> {
-    shallow(body)?;
+    shallow(body, DEPTH_MAX)?;
     let (_, members) = parse(body)?;
     let mut out = Mistakes::new();
     let fields = members.map(|members| Json::known(members, &Path::Root, ["requests"], &mut out));
@@ -97,10 +98,13 @@ fn requests(body: &str) -> Result<Vec<Request<'_>>, Problem> {
         return Err(Problem::invalid("expected `{\"requests\": […]}`"));
     };
     let mut all = Vec::new();
-    if !requests.each(|_, request| all.push((request, request.members()))) {
+    if !requests.each(|_, request| all.push(request)) {
         return Err(Problem::field("requests", "expected an array of requests"));
     }
-    Ok(all)
+    if all.is_empty() || all.len() > BATCH_MAX {
+        return Err(Problem::field("requests", format!("1 to {BATCH_MAX} requests")));
+    }
+    Ok(all.into_iter().map(|json| (json, json.members())).collect())
 }
 
 /// The answers, and one record of them; of more than one can hold, several.
@@ -155,8 +159,8 @@ fn fetch<'r>(org: &OrgState, all: impl Iterator<Item = &'r Read<'r>>) {
 type Request<'a> = (Json<'a>, Option<Vec<Member<'a>>>);
 
 /// Refuses what nests too deep.
-fn shallow(text: &str) -> Result<(), Problem> {
-    match super::fields::too_deep(text) {
+fn shallow(text: &str, most: usize) -> Result<(), Problem> {
+    match too_deep(text, most) {
         true => Err(Problem::invalid("the body nests too deep")),
         false => Ok(()),
     }
@@ -172,17 +176,6 @@ struct Answered {
     /// As JSON.
     shown: String,
     item: Item,
-}
-
-/// What a record says of one answer.
-struct Item {
-    facts: DecisionFacts,
-    /// Whom it is about.
-    subject: Option<AccountFacts>,
-    /// The same in the directory.
-    account: Option<AccountIx>,
-    /// Where.
-    scope: String,
 }
 
 /// An answer as it is shown.
@@ -272,7 +265,7 @@ fn read<'a>(
         members.push(Member { key: "account".into(), written, value });
     }
     let asked = asking.org.own.set.asked(json, members);
-    parts.named = asked.as_ref().ok().map(|asked| Words::of(asking.org, asked));
+    parts.named = asked.as_ref().ok().map(|asked| Said::of(asking.org, asked));
     Ok(Read { subject, parts, asked })
 }
 
@@ -295,24 +288,24 @@ struct Parts<'a> {
     action: Option<Json<'a>>,
     acting_for: Option<JsonValue>,
     scope: Option<String>,
-    named: Option<Words>,
+    named: Option<Said>,
 }
 
 /// What a question names, once the engine has read it.
-struct Words {
+struct Said {
     action: String,
     /// Kind and id of what is acted on.
     resource: String,
-    /// Whether it says nothing of either but that.
+    /// Whether it says nothing more of either: nulls and empty objects are nothing.
     bare: bool,
 }
 
-impl Words {
-    fn of(org: &OrgState, asked: &Asked) -> Words {
+impl Said {
+    fn of(org: &OrgState, asked: &Asked) -> Said {
         let vocabulary = org.own.set.vocabulary();
         let kind = vocabulary.kind(asked.kind).wire.as_str();
         let said = asked.attributes.iter().chain(&asked.properties).any(Option::is_some);
-        Words {
+        Said {
             action: vocabulary.action(asked.action).wire.to_string(),
             resource: [kind, "/", asked.id.as_deref().unwrap_or_default()].concat(),
             bare: !said && asked.parent.is_none(),
@@ -559,65 +552,6 @@ fn resolve(asking: &Asking<'_>, mut asked: Asked, subject: &Subject<'_>) -> Resu
     side.set.question(&side.directory, asked, &|policy| org.key_policy(policy))
 }
 
-/// The innermost place that two paths have in common.
-fn shared<'p>(a: &'p str, b: &str) -> &'p str {
-    let same = a.split('/').zip(b.split('/')).take_while(|(x, y)| x == y);
-    let bytes = same.map(|(part, _)| part.len() + 1).sum::<usize>();
-    &a[..bytes.saturating_sub(1)]
-}
-
-fn record(asking: &Asking<'_>, items: Vec<Item>) -> Result<Entry, Problem> {
-    let mut draft = Draft::new()?;
-    let by = &asking.caller;
-    let org = asking.org;
-    let uid = |s: Option<&AccountFacts>| s.map(|s| s.uid.clone());
-    let asker = uid(by.account.as_ref());
-    let credential = |s: &AccountFacts| match asking.client {
-        Client::Key(client) => Some(client.key.uid.as_str()),
-        _ if asker.as_ref() == Some(&s.uid) => Some(by.key.uid.as_str()),
-        _ => None,
-    };
-    let scope = items.iter().map(|item| item.scope.as_str()).reduce(shared).unwrap_or_default().to_owned();
-    let first = items.first().and_then(|item| Some((item.subject.clone()?, item.account)));
-    let whom = first.as_ref().map(|(subject, _)| subject.uid.clone());
-    let alike = items.iter().all(|item| item.subject.as_ref().map(|s| &s.uid) == whom.as_ref());
-    let mut decisions = Vec::with_capacity(items.len());
-    for Item { mut facts, subject, account, scope: at } in items {
-        journal::seal_asked(&mut draft, &mut facts, org)?;
-        if let Some(subject) = subject.filter(|_| !alike) {
-            let standing = journal::standing(org, account);
-            facts.account = Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?);
-        }
-        facts.scope = Some(at).filter(|at| *at != scope);
-        decisions.push(facts);
-    }
-    let account = match first.filter(|_| alike) {
-        Some((subject, account)) => {
-            let standing = journal::standing(org, account);
-            Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?)
-        }
-        None => None,
-    };
-    let asked_by = match &by.account {
-        Some(caller) if !alike || asker != whom => {
-            let standing = journal::standing_of(org, caller);
-            Some(journal::actor(&mut draft, caller, Some(&by.key.uid), standing)?)
-        }
-        _ => None,
-    };
-    let about = About {
-        log: Log::Decisions,
-        org: &org.uid,
-        scope: &scope,
-        at: asking.now,
-        revision: org.revision,
-        request: asking.request,
-    };
-    let policy_set = org.active.clone().unwrap_or_default();
-    let body = Body::Decided { policy_set, decisions };
-    Ok(journal::finish(&about, account, asked_by, body, draft)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -643,20 +577,5 @@ mod tests {
             says(r#"{"kind":"agent","id":"helper","attributes":{"n":1e999}}"#, ""),
             "what can't be read is no silence"
         );
-    }
-
-    #[test]
-    fn places_share_what_is_above_both() {
-        let cases = [
-            ("acme/web/live", "acme/web/play", "acme/web"),
-            ("acme/web", "acme/web", "acme/web"),
-            ("acme/web", "acme/webs", "acme"),
-            ("acme", "acme/web", "acme"),
-            ("acme", "", ""),
-            ("", "", ""),
-        ];
-        for (a, b, both) in cases {
-            assert_eq!((shared(a, b), shared(b, a)), (both, both));
-        }
     }
 }

@@ -195,6 +195,7 @@ impl Work {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
                     self.checkpoints();
+                    self.close();
                     return;
                 }
             };
@@ -272,6 +273,14 @@ impl Work {
             self.logs.insert(org.to_owned(), log);
         }
         Ok(self.logs.get_mut(org).expect("decisions: it was just opened"))
+    }
+
+    fn close(&mut self) {
+        for (org, log) in std::mem::take(&mut self.logs) {
+            if let Err(error) = log.close() {
+                tracing::error!(%error, org, "a log could not be closed: what was acknowledged is there, the next start takes longer");
+            }
+        }
     }
 
     fn checkpoints(&mut self) {

@@ -71,13 +71,13 @@ pub const fn may(name: &'static str, ty: Ty, doc: &'static str) -> Field {
 }
 
 /// Depth of brackets in a body.
-const DEPTH_MAX: usize = 32;
+pub const DEPTH_MAX: usize = 32;
 
-/// Whether a text nests deeper than it may; strings are skipped.
-pub fn too_deep(text: &str) -> bool {
+/// Whether a text nests deeper than it may at most; strings are skipped.
+pub fn too_deep(text: &str, most: usize) -> bool {
     // Most texts have too few brackets for that, and counting is quicker than reading.
     let opening = |byte: &u8| matches!(byte, b'{' | b'[');
-    if text.as_bytes().iter().filter(|byte| opening(byte)).count() <= DEPTH_MAX {
+    if text.as_bytes().iter().filter(|byte| opening(byte)).count() <= most {
         return false;
     }
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
@@ -88,7 +88,7 @@ pub fn too_deep(text: &str) -> bool {
             b'"' => quoted = !quoted,
             b'{' | b'[' if !quoted => {
                 depth += 1;
-                if depth > DEPTH_MAX {
+                if depth > most {
                     return true;
                 }
             }
@@ -102,7 +102,7 @@ pub fn too_deep(text: &str) -> bool {
 /// Reads a body. An empty one is an object without fields.
 pub fn read(text: &str, fields: &[Field]) -> Result<Fields, Problem> {
     let text = if text.trim().is_empty() { "{}" } else { text };
-    if too_deep(text) {
+    if too_deep(text, DEPTH_MAX) {
         return Err(Problem::invalid(format!("the body nests deeper than {DEPTH_MAX}")));
     }
     let json = Json::parse(text)

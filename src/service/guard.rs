@@ -187,14 +187,16 @@ impl Last {
         before: Option<&Last>,
     ) -> bool {
         let vocabulary = side.set.vocabulary();
-        let of_kind = match self.kind == kind {
-            true => Some(self.question.resource.kind),
-            false => vocabulary.kind_by_wire(kind),
-        };
-        let Some(of_kind) = of_kind else { return false };
         let there = match before {
             Some(before) => self.question.beside(&before.question),
-            None => self.question.elsewhere(&side.directory, Entity { kind: of_kind, id: place.into() }),
+            None => {
+                let of_kind = match self.kind == kind {
+                    true => Some(self.question.resource.kind),
+                    false => vocabulary.kind_by_wire(kind),
+                };
+                let entity = of_kind.map(|kind| Entity { kind, id: place.into() });
+                entity.is_some_and(|entity| self.question.elsewhere(&side.directory, entity))
+            }
         };
         let asked = self.action == action
             || action_of(side, action).is_some_and(|action| self.question.instead(vocabulary, action));

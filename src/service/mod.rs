@@ -35,6 +35,7 @@ mod cli;
 mod clock;
 mod content;
 mod decide;
+mod decided;
 mod decisions;
 mod delta;
 mod durations;
