@@ -136,6 +136,9 @@ pub struct DecisionFacts {
     /// Who was decided about, in a batch about several; then the record itself names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Actor>,
+    /// Who stands behind it, nearest first, in a batch about several; then the record itself names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Actor>,
     /// Where, if it isn't the place of the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,

@@ -26,6 +26,7 @@ pub(in crate::audit) fn entry(number: u64) -> Entry {
         step: "allow".to_owned(),
         rule: Some("readers".to_owned()),
         account: None,
+        chain: vec![],
         scope: None,
     };
     let record = Record {

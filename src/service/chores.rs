@@ -9,7 +9,7 @@
 use super::change::{Change, Reply, RequestFacts};
 use super::finder::Pace;
 use super::guard::host_access;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::log_reading::{self, store_checkpoint};
 use super::object::{Kind, Object};
 use super::problem::Problem;
@@ -261,7 +261,7 @@ fn list(service: &Service, org: &str, waiting: &[Orphan], limit: i64, now: i64) 
             disabled_at: Moment(o.since + limit),
         };
         let body = Body::OwnerGone { accounts: some.iter().map(one).collect() };
-        let entry = journal::finish(&about, None, None, body, Draft::new()?)?;
+        let entry = journal::finish(&about, Whom::default(), body, Draft::new()?)?;
         service.decisions.append_later(org, entry);
     }
     tracing::warn!(org, accounts = waiting.len(), "nobody answers for these accounts: they will be disabled");

@@ -366,7 +366,9 @@ fn answer(asking: &Asking<'_>, read: Read<'_>) -> Result<Answered, Problem> {
         let because = format!("the active policy set has no meaning for the stored {gone}");
         return Ok(whom(denied(parts, "directory", &because)));
     }
-    let decision = org.own.decide(&question);
+    let resolved = org.own.resolve(&question);
+    let decision = resolved.decide();
+    let behind = resolved.behind().filter_map(|entity| org.own.directory.account(entity)).collect();
     let mut told = org.own.set.render(&question, &decision);
     let event = new_uid("ev");
     let step = told.refused_by.and_then(|s| serde_json::to_value(s).ok()?.as_str().map(str::to_owned));
@@ -386,7 +388,9 @@ fn answer(asking: &Asking<'_>, read: Read<'_>) -> Result<Answered, Problem> {
         policy_set: org.active.as_deref(),
     };
     let shown = serde_json::to_string(&shown).expect("decide: an answer is JSON");
-    Ok(whom(answered(shown, event, parts, (decision.is_allow(), step, rule))))
+    let mut found = whom(answered(shown, event, parts, (decision.is_allow(), step, rule)));
+    found.item.chain = behind;
+    Ok(found)
 }
 
 /// Whom a question is about, as far as he can act.
@@ -464,7 +468,8 @@ fn answered(
         None => (text(name), format!("{}/{}", text(kind), text(id))),
     };
     let facts = Decided { event, action, resource, inputs, allowed, step, rule };
-    let item = Item { facts: facts.into(), subject: None, account: None, scope: scope.unwrap_or_default() };
+    let scope = scope.unwrap_or_default();
+    let item = Item { facts: facts.into(), subject: None, account: None, chain: Vec::new(), scope };
     Answered { shown, item }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! In:    who asked, and of each answer the question, whom it is about and where.
 //! Out:   an [`Entry`], which must be durable before the answers are sent.
-//! Law:   what all answers share stands once, in the record itself: the account and the innermost place above all of them.
+//! Law:   what all answers share stands once, in the record itself: the account, who stands behind it, and the innermost place
+//!        above all of them.
 
 use super::decide::{Asking, Client};
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::memory::AccountFacts;
 use super::problem::Problem;
 use crate::AccountIx;
@@ -19,6 +20,8 @@ pub struct Item {
     pub subject: Option<AccountFacts>,
     /// The same in the directory.
     pub account: Option<AccountIx>,
+    /// Who stands behind, nearest first.
+    pub chain: Vec<AccountIx>,
     /// Where.
     pub scope: String,
 }
@@ -43,25 +46,35 @@ pub fn record(asking: &Asking<'_>, items: Vec<Item>) -> Result<Entry, Problem> {
         _ => None,
     };
     let scope = items.iter().map(|item| item.scope.as_str()).reduce(shared).unwrap_or_default().to_owned();
-    let first = items.first().and_then(|item| Some((item.subject.clone()?, item.account)));
-    let whom = first.as_ref().map(|(subject, _)| subject.uid.clone());
-    let alike = items.iter().all(|item| item.subject.as_ref().map(|s| &s.uid) == whom.as_ref());
+    let first =
+        items.first().and_then(|item| Some((item.subject.clone()?, item.account, item.chain.clone())));
+    let whom = first.as_ref().map(|(subject, ..)| subject.uid.clone());
+    let behind = first.as_ref().map_or(&[][..], |(.., chain)| chain);
+    let same = |item: &Item| uid(item.subject.as_ref()) == whom && item.chain == behind;
+    let alike = items.iter().all(same);
+    let chain_of = |draft: &mut Draft, chain: &[AccountIx]| {
+        let known = chain.iter().filter_map(|ix| Some((*ix, org.facts(*ix)?)));
+        let actor = |(ix, facts)| journal::actor(draft, &facts, None, journal::standing(org, Some(ix)));
+        known.map(actor).collect::<Result<Vec<_>, _>>()
+    };
     let mut decisions = Vec::with_capacity(items.len());
-    for Item { mut facts, subject, account, scope: at } in items {
+    for Item { mut facts, subject, account, chain, scope: at } in items {
         journal::seal_asked(&mut draft, &mut facts, org)?;
         if let Some(subject) = subject.filter(|_| !alike) {
             let standing = journal::standing(org, account);
             facts.account = Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?);
+            facts.chain = chain_of(&mut draft, &chain)?;
         }
         facts.scope = Some(at).filter(|at| *at != scope);
         decisions.push(facts);
     }
-    let account = match first.filter(|_| alike) {
-        Some((subject, account)) => {
+    let (account, chain) = match first.filter(|_| alike) {
+        Some((subject, account, chain)) => {
             let standing = journal::standing(org, account);
-            Some(journal::actor(&mut draft, &subject, credential(&subject), standing)?)
+            let account = journal::actor(&mut draft, &subject, credential(&subject), standing)?;
+            (Some(account), chain_of(&mut draft, &chain)?)
         }
-        None => None,
+        None => (None, Vec::new()),
     };
     let asked_by = match &by.account {
         Some(caller) if !alike || asker != whom => {
@@ -80,7 +93,7 @@ pub fn record(asking: &Asking<'_>, items: Vec<Item>) -> Result<Entry, Problem> {
     };
     let policy_set = org.active.clone().unwrap_or_default();
     let body = Body::Decided { policy_set, decisions };
-    Ok(journal::finish(&about, account, asked_by, body, draft)?)
+    Ok(journal::finish(&about, Whom { account, chain, asked_by }, body, draft)?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::api::erased_spelling;
 use super::change::{Change, RequestFacts};
 use super::guard::host_access;
 use super::init::by_host;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::object::{Kind, Object};
 use super::running::{Places, day_log, former};
 use super::secret::new_uid;
@@ -150,6 +150,6 @@ fn record(org: &str, log: Log, at: i64, person: &str, values: u64) -> Result<Ent
         RequestFacts { id: new_uid("req"), action: "users.erased".to_owned(), ..Default::default() };
     let about = About { log, org, scope: "", at, revision: 0, request: &request };
     let body = Body::Erased { person: person.to_owned(), values };
-    let entry = Draft::new().and_then(|draft| journal::finish(&about, None, None, body, draft));
+    let entry = Draft::new().and_then(|draft| journal::finish(&about, Whom::default(), body, draft));
     entry.map_err(|e| e.to_string())
 }

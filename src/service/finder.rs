@@ -221,6 +221,8 @@ struct Named<'r> {
     #[serde(borrow, default)]
     account: Option<Account<'r>>,
     #[serde(borrow, default)]
+    chain: Vec<Account<'r>>,
+    #[serde(borrow, default)]
     scope: Option<Text<'r>>,
     #[serde(borrow, default)]
     body: About<'r>,
@@ -244,6 +246,8 @@ struct Item<'r> {
     event: Option<Text<'r>>,
     #[serde(borrow, default)]
     account: Option<Account<'r>>,
+    #[serde(borrow, default)]
+    chain: Vec<Account<'r>>,
     #[serde(borrow, default)]
     scope: Option<Text<'r>>,
 }
@@ -284,6 +288,10 @@ fn words_of(entry: &Entry) -> Vec<Word> {
         add("kind", &account.kind);
         add("credential", &account.credential);
     }
+    for behind in items.iter().flat_map(|item| &item.chain).chain(&record.chain) {
+        add("account", &behind.uid);
+        add("account", &behind.id.plain);
+    }
     items.iter().for_each(|item| add("event", &item.event));
     for scope in items.iter().map(|item| &item.scope).chain([&record.scope]).flatten() {
         let ends = scope.0.match_indices('/').map(|(at, _)| at).chain([scope.0.len()]);
@@ -320,6 +328,11 @@ mod tests {
                 words.extend(value.as_str().map(|text| Word::of(field, text)));
             }
         }
+        let behind = items.iter().map(|item| &item["chain"]).chain([&record["chain"]]);
+        for account in behind.flat_map(|chain| chain.as_array().into_iter().flatten()) {
+            let named = [&account["uid"], &account["id"]["plain"]];
+            words.extend(named.into_iter().filter_map(|v| Some(Word::of("account", v.as_str()?))));
+        }
         words.extend(items.iter().filter_map(|item| Some(Word::of("event", item["event"].as_str()?))));
         for scope in items.iter().map(|item| &item["scope"]).chain([&record["scope"]]) {
             let parts: Vec<&str> = scope.as_str().into_iter().flat_map(|path| path.split('/')).collect();
@@ -352,6 +365,7 @@ mod tests {
             step: "allow".to_owned(),
             rule: None,
             account,
+            chain: Vec::new(),
             scope: scope.map(str::to_owned),
         }
     }
@@ -397,7 +411,7 @@ mod tests {
                 organization: "org_1".to_owned(),
                 scope: scope.to_owned(),
                 account,
-                chain: Vec::new(),
+                chain: vec![actor(Fact::from("second"), "agt_9", Some("not by this"))],
                 asked_by: None,
                 directory_revision: 7,
                 request: None,
@@ -408,6 +422,6 @@ mod tests {
             assert_eq!(words, plainly(&entry), "{}", entry.record);
             counts.push(words.len());
         }
-        assert_eq!(counts, [11, 7, 5]);
+        assert_eq!(counts, [13, 9, 7]);
     }
 }

@@ -4,11 +4,12 @@
 //! Out:   database, pepper, log key; the first credentials in a file that only its owner can read.
 //! Law:   it never touches a store that is there.
 
-use super::api::{AdminKey, first_installation_key, new_organization};
+use super::api::{AdminKey, first_installation_key, key_of, new_organization};
 use super::change::{Change, RequestFacts};
 use super::clock::wall;
 use super::guard::host_access;
 use super::memory::Memory;
+use super::object::{Kind, Object};
 use super::pepper::Peppers;
 use super::problem::Problem;
 use super::running::{Places, create_signer, lock};
@@ -76,7 +77,41 @@ pub fn first(store: &dyn Store, peppers: &Peppers, organization: &str, owner: &s
     made.ok_or_else(|| "init: the first credentials were not made".to_owned())
 }
 
-/// Makes a key of the installation for whoever has the host: the way back in when all keys are lost.
+/// Makes a key of a person in an organization for whoever has the host: the way back in when nobody there has one any more.
+pub fn recover_person(places: &Places, organization: &str, person: &str) -> Result<AdminKey, String> {
+    let _lock = lock(places)?;
+    let peppers = Peppers::read(&places.pepper)?;
+    let store = Sqlite::at(&places.database());
+    let mut tx = store.writer().map_err(|e| e.to_string())?;
+    tx.begin().map_err(|e| e.to_string())?;
+    let (org, user) = person_of(tx.as_mut(), organization, person)?;
+    let mut made = None;
+    by_host(tx.as_mut(), &org, wall(), "recover", &mut |c| {
+        made = Some(key_of(c, &host_access(), &peppers, &user, organization, "recovered")?);
+        Ok(())
+    })
+    .map_err(|p| p.detail)?;
+    tx.commit().map_err(|e| e.to_string())?;
+    made.ok_or_else(|| "recover: no key was made".to_owned())
+}
+
+fn person_of(tx: &mut dyn Write, organization: &str, person: &str) -> Result<(String, Object), String> {
+    for org in tx.organizations().map_err(|e| e.to_string())? {
+        let root = tx.object(&org, &org).map_err(|e| e.to_string())?;
+        if root.is_none_or(|root| root.name != organization || root.deleted.is_some()) {
+            continue;
+        }
+        let user = tx.named(&org, Kind::User, person).map_err(|e| e.to_string())?;
+        let user = user.ok_or_else(|| format!("there is no user \"{person}\" in {organization}"))?;
+        return match user.body.get("status").and_then(|status| status.as_str()) {
+            Some("active") => Ok((org, user)),
+            _ => Err(format!("\"{person}\" is disabled: choose somebody who owns {organization} and isn't")),
+        };
+    }
+    Err(format!("there is no organization `{organization}`"))
+}
+
+/// Makes a key of the installation for whoever has the host: the way back in when all of these are lost.
 pub fn recover(places: &Places) -> Result<Secret, String> {
     let _lock = lock(places)?;
     let peppers = Peppers::read(&places.pepper)?;

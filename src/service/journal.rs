@@ -69,17 +69,23 @@ pub fn write(
     };
     let account = account.map(|(caller, org)| actor_of(&mut draft, caller, org)).transpose()?;
     let asked_by = asked_by.map(|(caller, org)| actor_of(&mut draft, caller, Some(org))).transpose()?;
-    finish(about, account, asked_by, body, draft)
+    finish(about, Whom { account, asked_by, ..Whom::default() }, body, draft)
+}
+
+/// Whom a record is about.
+#[derive(Default)]
+pub struct Whom {
+    /// Who did it, or was decided about.
+    pub account: Option<Actor>,
+    /// Who stands behind, nearest first.
+    pub chain: Vec<Actor>,
+    /// The enforcing service that asked.
+    pub asked_by: Option<Actor>,
 }
 
 /// Writes a record about an account that was named, not presented.
-pub fn finish(
-    about: &About<'_>,
-    account: Option<Actor>,
-    asked_by: Option<Actor>,
-    body: Body,
-    draft: Draft,
-) -> Result<Entry, RecordError> {
+pub fn finish(about: &About<'_>, whom: Whom, body: Body, draft: Draft) -> Result<Entry, RecordError> {
+    let Whom { account, chain, asked_by } = whom;
     let given = |text: &str| (!text.is_empty()).then(|| Fact::from(text));
     let request = about.request;
     draft.finish(&Record {
@@ -90,7 +96,7 @@ pub fn finish(
         organization: about.org.to_owned(),
         scope: about.scope.to_owned(),
         account,
-        chain: Vec::new(),
+        chain,
         asked_by,
         directory_revision: u64::try_from(about.revision).unwrap_or(0),
         request: (!request.id.is_empty()).then(|| Asked {
@@ -252,6 +258,7 @@ impl From<Decided> for DecisionFacts {
             step: d.step,
             rule: d.rule,
             account: None,
+            chain: Vec::new(),
             scope: None,
         }
     }

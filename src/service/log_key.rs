@@ -7,7 +7,7 @@
 
 use super::change::RequestFacts;
 use super::decisions::sign;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::running::{Places, create_signer, day_log, former, origin_of, read_signer};
 use super::secret::new_uid;
 use super::store::{Read, Store};
@@ -79,7 +79,8 @@ fn record(org: &str, log: Log, at: i64, note: String) -> Result<Entry, String> {
     let request =
         RequestFacts { id: new_uid("req"), action: "log key replaced".to_owned(), ..Default::default() };
     let about = About { log, org, scope: "", at, revision: 0, request: &request };
-    let entry = Draft::new().and_then(|d| journal::finish(&about, None, None, Body::KeyRotated { note }, d));
+    let entry =
+        Draft::new().and_then(|d| journal::finish(&about, Whom::default(), Body::KeyRotated { note }, d));
     entry.map_err(|e| e.to_string())
 }
 

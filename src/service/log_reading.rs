@@ -19,7 +19,7 @@ use super::running::{Service, checkpoint_file, origin_of};
 use crate::audit::export::Exporter;
 use crate::audit::index::Word;
 use crate::audit::merkle::{Leaves, Tree};
-use crate::audit::note::{Checkpoint, Rotation};
+use crate::audit::note::{Checkpoint, Rotation, SignerKey};
 use crate::audit::prove::InclusionProof;
 use crate::audit::record::{Body, Draft, Entry, Log};
 use crate::audit::{DayError, DayLog};
@@ -156,11 +156,14 @@ fn fits(shown: &Value, entry: &Entry, filters: &[(String, String)]) -> bool {
     let items = record["body"]["decided"]["decisions"].as_array();
     let of_items = |field: &'static str| items.into_iter().flatten().map(move |d| &d[field]);
     let accounts = || of_items("account").chain([&record["account"]]);
+    let chains = || of_items("chain").chain([&record["chain"]]);
+    let behind = || chains().flat_map(|chain| chain.as_array().into_iter().flatten());
     let scopes = || of_items("scope").chain([&record["scope"]]);
     filters.iter().all(|(name, wanted)| match name.as_str() {
         "account" => {
             let is = |a: &Value| a["uid"] == wanted.as_str() || a["id"]["plain"] == wanted.as_str();
-            accounts().any(is) || entry.personal.iter().any(|p| p.field == "account.id" && p.value == *wanted)
+            accounts().chain(behind()).any(is)
+                || entry.personal.iter().any(|p| p.field == "account.id" && p.value == *wanted)
         }
         "kind" => accounts().any(|a| a["kind"] == wanted.as_str()),
         "credential" => accounts().any(|a| a["credential"] == wanted.as_str()),
@@ -351,55 +354,80 @@ async fn export(
     log: Log,
     query: Vec<(String, String)>,
 ) -> Result<Reply, Problem> {
-    let from = number(&query, "from")?;
-    note(service, asked, org, "export", json!({ "log": log.name(), "from": from })).await?;
+    let (from, to) = (number(&query, "from")?, number(&query, "to")?);
+    note(service, asked, org, "export", json!({ "log": log.name(), "from": from, "to": to })).await?;
     let personal = may(org, asked, "audit.read_personal").is_ok();
     let uid = org.uid.clone();
     let origin = origin_of(&service.installation, &uid, log);
     let notes = service.read(|read| log_key::rotations(read).map_err(Problem::unavailable))?;
     let notes = notes.get(&origin).cloned().unwrap_or_default();
+    let signer = Arc::clone(&service.signer);
     let text = match log {
         Log::Decisions => {
             let (log, note) = signed(service, &uid).await?;
             aside(move || {
-                let kept = log.kept_from();
-                let first = from.unwrap_or(kept);
-                within(first, log.size())?;
-                let all: Result<Vec<_>, _> = log.records(kept.max(first)..log.size()).collect();
+                let (kept, tree) = (log.kept_from(), log.tree());
+                let part = part(from.unwrap_or(kept), to, log.size())?;
+                let note = ending(&signer, &origin, (tree, &log), part.end, note)?;
+                let there = kept.clamp(part.start, part.end)..part.end;
+                let all: Result<Vec<_>, _> = log.records(there).collect();
                 let all: Vec<Entry> = all.map_err(damaged)?.into_iter().map(|(_, e)| e).collect();
-                write(&origin, (log.tree(), &log), (first, kept), &all, (&notes, &note), personal)
+                write(&origin, (tree, &log), (part, kept), &all, (&notes, &note), personal)
             })
             .await?
         }
         Log::Changes => service.read(|read| {
             let (tree, leaves, note) = changes_checkpoint(service, read, &uid)?;
-            let first = from.unwrap_or(0);
-            within(first, tree.size())?;
-            let after = i64::try_from(first).unwrap_or(i64::MAX);
-            let rows = read.changes(&uid, after, usize::try_from(EXPORT_MAX).unwrap_or(0))?;
+            let part = part(from.unwrap_or(0), to, tree.size())?;
+            let note = ending(&signer, &origin, (&tree, &leaves), part.end, note)?;
+            let after = i64::try_from(part.start).unwrap_or(i64::MAX);
+            let rows = read.changes(&uid, after, usize::try_from(part.end - part.start).unwrap_or(0))?;
             let all: Vec<Entry> = rows.into_iter().map(|r| r.entry).collect();
-            write(&origin, (&tree, &leaves), (first, 0), &all, (&notes, &note), personal)
+            write(&origin, (&tree, &leaves), (part, 0), &all, (&notes, &note), personal)
         })?,
     };
     Ok(Reply::ok(json!({ "export": text, "key": service.signer.verifier().to_string() })))
 }
 
-fn within(first: u64, size: u64) -> Result<(), Problem> {
-    match size.checked_sub(first) {
-        Some(count) if count <= EXPORT_MAX => Ok(()),
-        Some(count) => Err(Problem::field(
-            "from",
-            format!("{count} records; at most {EXPORT_MAX} at once: give a later first record"),
-        )),
-        None => Err(Problem::field("from", format!("the log has {size} records"))),
+/// The records that one export has, of a log with so many.
+fn part(first: u64, to: Option<u64>, size: u64) -> Result<Range<u64>, Problem> {
+    let end = to.unwrap_or(size);
+    if end > size {
+        return Err(Problem::field("to", format!("the log has {size} records")));
     }
+    let Some(count) = end.checked_sub(first) else {
+        return Err(Problem::field("from", format!("that is past the end: {end}")));
+    };
+    if count > EXPORT_MAX {
+        let most = first + EXPORT_MAX;
+        let say = format!(
+            "{count} records; one export has at most {EXPORT_MAX}: end it with `to` at {most} and go on from there"
+        );
+        return Err(Problem::field("to", say));
+    }
+    Ok(first..end)
 }
 
-/// The export of the records from `first` on; those before `kept` by their hash.
+/// The checkpoint at the end of a part: `last`, or one over as many records.
+fn ending(
+    signer: &SignerKey,
+    origin: &str,
+    (tree, leaves): (&Tree, &(impl Leaves + ?Sized)),
+    end: u64,
+    last: String,
+) -> Result<String, Problem> {
+    if end == tree.size() {
+        return Ok(last);
+    }
+    let root = tree.root_at(leaves, end).map_err(|e| Problem::unavailable(e.to_string()))?;
+    Ok(Checkpoint { origin: origin.to_owned(), size: end, root }.sign(signer))
+}
+
+/// The export of a part of a log; the records before `kept` by their hash.
 fn write(
     origin: &str,
     (tree, leaves): (&Tree, &(impl Leaves + ?Sized)),
-    (first, kept): (u64, u64),
+    (part, kept): (Range<u64>, u64),
     entries: &[Entry],
     (rotations, note): (&[String], &str),
     personal: bool,
@@ -408,8 +436,9 @@ fn write(
     let at = |note: &String| Rotation::unverified_size(note).map(|size| (size, note.clone()));
     let rotations: Vec<(u64, String)> = rotations.iter().filter_map(at).collect();
     let made = (|| {
-        let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, first..tree.size(), kept)?;
-        let gone = usize::try_from(kept.saturating_sub(first)).unwrap_or(usize::MAX);
+        let first = part.start;
+        let gone = usize::try_from(kept.clamp(first, part.end) - first).unwrap_or(usize::MAX);
+        let mut export = Exporter::begin(Vec::new(), origin, tree, leaves, part, kept)?;
         let passed = |export: &mut Exporter<Vec<u8>>, number: u64| {
             let mut here = rotations.iter().filter(|(size, _)| *size == number);
             here.try_for_each(|(_, note)| export.rotation(note))
@@ -428,6 +457,7 @@ fn write(
                 false => export.record(&Entry { personal: Vec::new(), ..entry.clone() })?,
             }
         }
+        passed(&mut export, number)?;
         export.finish(note)
     })();
     let bytes = made.map_err(|e: std::io::Error| Problem::unavailable(e.to_string()))?;

@@ -469,7 +469,12 @@ impl OrgState {
 
     /// The account with this number in [`OrgState::own`], if it can act.
     pub fn acting(&self, at: AccountIx) -> Option<AccountFacts> {
-        let standing = self.accounts.get(at).filter(|s| !s.off)?;
+        if self.accounts.get(at)?.off { None } else { self.facts(at) }
+    }
+
+    /// The account with this number, whether it can act or not.
+    pub fn facts(&self, at: AccountIx) -> Option<AccountFacts> {
+        let standing = self.accounts.get(at)?;
         let account = &self.own.directory.accounts[at.index()];
         Some(AccountFacts {
             kind: standing.uid().kind(),

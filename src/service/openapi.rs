@@ -185,6 +185,13 @@ pub fn document() -> Value {
                 json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }),
             );
         }
+        if path.ends_with("/export") {
+            for (name, what) in [("from", "the first record"), ("to", "past the last record")] {
+                let schema = json!({ "type": "integer", "minimum": 0 });
+                parameters
+                    .push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));
+            }
+        }
         if path.starts_with("/v1/authorize") {
             parameters.push(header(
                 "Policyd-Client-Key",

@@ -7,7 +7,7 @@
 use super::authn::Caller;
 use super::change::RequestFacts;
 use super::decisions::Decisions;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::memory::OrgState;
 use super::problem::Problem;
 use crate::audit::record::{Body, Draft, Entry, Log, RecordError};
@@ -130,7 +130,7 @@ fn counted(org: &str, (key, action, status): Sort, times: u64, now: i64) -> Resu
         false => format!("with {key}, in one minute, beside those with a record of their own"),
     };
     let body = Body::Refused { action, status, reason, times: Some(times) };
-    journal::finish(&about, None, None, body, Draft::new()?)
+    journal::finish(&about, Whom::default(), body, Draft::new()?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use super::change::{Change, RequestFacts};
 use super::guard::host_access;
 use super::init::by_host;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use super::object::{Kind, Object};
 use super::problem::count;
 use super::running::{Places, checkpoint_file, day_log, former, origin_of, read_signer};
@@ -111,7 +111,7 @@ fn missing(org: &str, log: Log, body: &Body) -> Option<String> {
 fn record(org: &str, log: Log, at: i64, body: Body) -> Result<Entry, String> {
     let request = RequestFacts { id: new_uid("req"), action: "restore".to_owned(), ..Default::default() };
     let about = About { log, org, scope: "", at, revision: 0, request: &request };
-    let entry = Draft::new().and_then(|draft| journal::finish(&about, None, None, body, draft));
+    let entry = Draft::new().and_then(|draft| journal::finish(&about, Whom::default(), body, draft));
     entry.map_err(|e| e.to_string())
 }
 

@@ -6,7 +6,7 @@
 //!        has begun, which the record itself does.
 
 use super::change::RequestFacts;
-use super::journal::{self, About};
+use super::journal::{self, About, Whom};
 use crate::audit::record::{Body, Draft, Entry, Log, RecordError};
 use crate::audit::{DayError, DayLog, KeptDay};
 
@@ -60,7 +60,7 @@ fn record(org: &str, now: i64, days: &[KeptDay], before: u64, why: &str) -> Resu
         _ => days.iter().map(name).collect(),
     };
     let body = Body::Retained { files, before, why: why.to_owned() };
-    journal::finish(&about, None, None, body, Draft::new()?)
+    journal::finish(&about, Whom::default(), body, Draft::new()?)
 }
 
 #[cfg(test)]

@@ -263,6 +263,12 @@ impl<'a> Resolved<'a> {
         }
     }
 
+    /// Whom the account that asks acts for, nearest first, as far as links lead.
+    #[cfg(feature = "server")]
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &'a Entity> {
+        self.rest.behind.iter().map(|(asker, _)| asker.entity)
+    }
+
     /// Decides.
     pub fn decide(&self) -> Decision {
         decide(self)

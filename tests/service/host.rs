@@ -104,6 +104,33 @@ fn whoever_has_the_host_gets_back_in_and_it_is_written_down() {
         .query_row("SELECT record FROM changes WHERE org = '' ORDER BY seq DESC LIMIT 1", [], |r| r.get(0))
         .expect("a record");
     assert!(written.contains("recover"), "{written}");
+
+    // Nor is an organization lost of which nobody has a key any more.
+    let revoked = world.ask(
+        &world.admin,
+        "POST",
+        "/v1/credentials:revoke",
+        &json!({ "account": { "kind": "user", "id": "ada" } }),
+    );
+    assert!(revoked.status < 300, "{}", revoked.body);
+    world.kill();
+    let recover = |user: &str, file: &str| {
+        world.command(&["recover", "--data", "store", file, "--organization", "acme", "--user", user])
+    };
+    for (user, expected) in
+        [("nobody", "there is no user \"nobody\" in acme"), ("../ada", "there is no user")]
+    {
+        let (code, said) = recover(user, "none.key");
+        assert!(code == 2 && said.contains(expected), "{said}");
+    }
+    let (code, said) = recover("ada", "ada.key");
+    assert!(code == 0 && said.contains("a key of ada until"), "{said}");
+    world.start();
+    let key = std::fs::read_to_string(world.folder.join("ada.key")).expect("a key").trim().to_owned();
+    let made = world.ask(&key, "POST", "/v1/projects", &json!({ "id": "again" }));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let changes = world.ask(&key, "GET", "/v1/audit/changes", &Value::Null).body;
+    assert!(changes.to_string().contains("access to the host"), "{changes}");
 }
 
 #[test]

@@ -87,6 +87,31 @@ fn old_decisions_go_and_the_log_still_verifies() {
     let (code, said) =
         world.command(&["audit", "verify", "all.jsonl", "--log-key", &log_key, "--since", "before"]);
     assert_eq!(code, 0, "{said}");
+    // Part by part it is the same log: each part goes on from the one before, which stands for its checkpoint.
+    let end = (first + 2).to_string();
+    for (args, file) in [
+        (["--from", "0", "--to", &end], "one.jsonl"),
+        (["--from", &end, "--to", &size(&world).to_string()], "two.jsonl"),
+    ] {
+        let (code, said) =
+            world.command(&[&["audit", "export", "decisions", file], args.as_slice()].concat());
+        assert_eq!(code, 0, "{said}");
+    }
+    for (file, since) in [("one.jsonl", "before"), ("two.jsonl", "one.jsonl")] {
+        let (code, said) = world.command(&["audit", "verify", file, "--log-key", &log_key, "--since", since]);
+        assert_eq!(code, 0, "{said}");
+    }
+    let (code, said) =
+        world.command(&["audit", "verify", "two.jsonl", "--log-key", &log_key, "--since", "before"]);
+    assert!(code == 1 && said.contains("export from record"), "{said}");
+    for (args, expected) in [
+        (["--from", "5", "--to", "4"], "past the end: 4"),
+        (["--from", "0", "--to", "999999"], "the log has"),
+    ] {
+        let (code, said) =
+            world.command(&[&["audit", "export", "decisions", "none.jsonl"], args.as_slice()].concat());
+        assert!(code == 1 && said.contains(expected), "{said}");
+    }
     let (code, said) = world.command(&["audit", "prove", "decisions", &first.to_string()]);
     assert_eq!(code, 0, "{said}");
     std::fs::write(world.folder.join("proof"), said).expect("written");

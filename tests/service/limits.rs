@@ -298,6 +298,7 @@ fn an_operator_sees_how_it_is() {
     assert!(written >= 1.0 && value("policyd_decision_write_seconds_bucket{le=\"+Inf\"}") == written);
     assert!(value("policyd_decision_write_seconds_sum") > 0.0);
     assert!(value("policyd_database_bytes") > 10_000.0 && value("policyd_decisions_bytes") > 0.0);
+    assert!(value("policyd_disk_free_bytes") > value("policyd_disk_reserve_bytes"));
     assert!(value("policyd_keys") >= 4.0 && value("policyd_connections") >= 1.0);
     assert_eq!((value("policyd_ready"), value("policyd_changes_waiting")), (1.0, 0.0));
     assert!(value("policyd_clocks_apart_seconds").abs() < 60.0);

@@ -110,6 +110,17 @@ fn no_record_has_the_id_of_a_person_in_plain() {
         let told = world.ask(who, "POST", "/v1/authorize", &body);
         assert_eq!(told.status, 200, "{}", told.body);
     }
+    let uid = world
+        .ask(&world.admin, "GET", &format!("/v1/users/{}", id.replace('@', "%40")), &Value::Null)
+        .body["uid"]
+        .clone();
+    let path = format!("/v1/audit/decisions?limit=500&account={}", uid.as_str().expect("a uid"));
+    let told = world.ask(&world.admin, "GET", &path, &Value::Null);
+    let chains: Vec<&Value> =
+        told.body["items"].as_array().expect("items").iter().map(|item| &item["record"]["chain"]).collect();
+    assert_eq!(chains.len(), 3, "what he asked, what was asked about him, and what he stood behind");
+    let behind: Vec<_> = chains.iter().filter_map(|chain| chain.get(0)).collect();
+    assert!(matches!(behind[..], [only] if only["uid"] == uid && only["kind"] == "user"), "{behind:?}");
     world.ask(&key, "POST", "/v1/users", &json!({ "id": id }));
     world.done("POST", &format!("/v1/users/{}/leave", id.replace('@', "%40")), &json!({}));
     for log in ["changes", "decisions"] {

@@ -235,6 +235,7 @@ fn earlier(number: u64, at: i64, origin: &str) -> Result<Entry, policyc::audit::
                 step: "allow".to_owned(),
                 rule: Some("reader".to_owned()),
                 account: None,
+                chain: vec![],
                 scope: None,
             }],
         },

@@ -27,10 +27,10 @@ pub const OPS: &[Op] = &[op(
     create,
 )];
 
-/// The life of the first key of an organization's owner.
+/// The life of a key that an organization begins with, or is got back with.
 const FIRST_KEY_MICROS: i64 = 12 * 3_600 * 1_000_000;
 
-/// The first key of somebody, and its end.
+/// A key of somebody to begin with, and its end.
 #[derive(Debug)]
 pub struct AdminKey {
     /// Shown once.
@@ -80,15 +80,28 @@ pub fn new_organization(
     binding.name.clone_from(&binding.uid);
     binding.refs = vec![("scope".into(), root.uid.clone()), ("holder".into(), user.uid.clone())];
     change.put(permit, binding)?;
+    key_of(change, permit, peppers, &user, id, "first key")
+}
+
+/// Makes a key of a person that reaches all of an organization, and isn't bounded.
+pub fn key_of(
+    change: &mut Change<'_>,
+    permit: &Permit,
+    peppers: &Peppers,
+    user: &Object,
+    organization: &str,
+    title: &str,
+) -> Result<AdminKey, Problem> {
     let minted = mint(peppers, Holder::User);
     let ends = show_time(change.at + FIRST_KEY_MICROS);
-    let body = fields(json!({
-        "account": { "kind": "user", "id": owner }, "scope": id, "status": "active", "expires_at": ends,
-        "key_id": minted.key_id, "mac": minted.mac, "pepper": minted.pepper, "title": "first key",
-    }));
-    let mut key: Object = change.object(Kind::Credential, "", id, body);
+    let body = json!({
+        "account": { "kind": "user", "id": user.name }, "scope": organization, "status": "active", "expires_at": ends,
+        "key_id": minted.key_id, "mac": minted.mac, "pepper": minted.pepper, "title": title,
+    });
+    let body = body.as_object().cloned().unwrap_or_default();
+    let mut key: Object = change.object(Kind::Credential, "", organization, body);
     key.name.clone_from(&key.uid);
-    key.refs = vec![("account".into(), user.uid)];
+    key.refs = vec![("account".into(), user.uid.clone())];
     change.put(permit, key)?;
     Ok(AdminKey { token: minted.token, expires_at: ends })
 }

@@ -18,7 +18,7 @@ mod resources;
 mod revoking;
 
 pub use accounts::erased_spelling;
-pub use install::{AdminKey, first_installation_key, new_organization};
+pub use install::{AdminKey, first_installation_key, key_of, new_organization};
 pub use policy_sets::{check, diff, test};
 pub use reading::{View, get, list};
 

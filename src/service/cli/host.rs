@@ -21,8 +21,23 @@ fn command(name: &'static str, about: &'static str) -> Command {
 }
 
 pub fn recover_command() -> Command {
-    command("recover", "Mint a key of the installation, with access to the host; the service must be stopped")
-        .arg(Arg::new("out").required(true).help("A new file for the key"))
+    command(
+        "recover",
+        "Mint a key of the installation, or of a person, with access to the host; the service must be stopped",
+    )
+    .arg(Arg::new("out").required(true).help("A new file for the key"))
+    .arg(
+        Arg::new("organization")
+            .long("organization")
+            .requires("user")
+            .help("An organization in which nobody has a key any more"),
+    )
+    .arg(
+        Arg::new("user")
+            .long("user")
+            .requires("organization")
+            .help("A person there, such as one who owns it: the key is his, for 12 hours"),
+    )
 }
 
 pub fn restore_command() -> Command {
@@ -56,10 +71,22 @@ pub fn recover(found: &ArgMatches) -> Done {
     if Path::new(&out).exists() {
         return Err(Failure::usage(format!("{out} is there already: a key is never written over a file")));
     }
-    let key = init::recover(&places(found)).map_err(Failure::usage)?;
+    let text = |name: &str| found.get_one::<String>(name);
+    let (key, whose) = match (text("organization"), text("user")) {
+        (Some(organization), Some(user)) => {
+            let made = init::recover_person(&places(found), organization, user).map_err(Failure::usage)?;
+            let whose =
+                format!("a key of {user} until {}; the log of {organization} says so", made.expires_at);
+            (made.token, whose)
+        }
+        _ => {
+            let made = init::recover(&places(found)).map_err(Failure::usage)?;
+            (made, "a key of the installation; its log says so".to_owned())
+        }
+    };
     write_private(Path::new(&out), &format!("{}\n", key.reveal()))
         .map_err(|e| Failure::usage(format!("the key was made, but {out} can't be written: {e}")))?;
-    println!("wrote {out} (readable by you alone); the log of the installation says so");
+    println!("wrote {out} (readable by you alone): {whose}");
     Ok(0)
 }
 

@@ -36,11 +36,16 @@ pub fn command() -> Command {
         .subcommand(Command::new("search").about("Find records").arg(log()).arg(filter()))
         .subcommand(Command::new("tail").about("Show the newest records").arg(log()))
         .subcommand(
-            Command::new("export").about("Export a log to a file").arg(log()).arg(file("A new file")).arg(
-                Arg::new("from").long("from").value_name("NUMBER").help(
+            Command::new("export")
+                .about("Export a log to a file")
+                .arg(log())
+                .arg(file("A new file"))
+                .arg(Arg::new("from").long("from").value_name("NUMBER").help(
                     "The first record; 0 for all, with hashes in place of those that retention has deleted",
-                ),
-            ),
+                ))
+                .arg(Arg::new("to").long("to").value_name("NUMBER").help(
+                    "The number past the last record: the first one of the next part, for logs too long for one export",
+                )),
         )
         .subcommand(super::host::state_command())
         .subcommand(super::host::rotate_command())
@@ -58,7 +63,10 @@ pub fn command() -> Command {
                 .arg(file("An export, or a proof"))
                 .arg(key())
                 .arg(
-                    Arg::new("since").long("since").value_name("FILE").help("A checkpoint known from before"),
+                    Arg::new("since")
+                        .long("since")
+                        .value_name("FILE")
+                        .help("A checkpoint known from before, or an export that ends with it"),
                 ),
         )
 }
@@ -80,11 +88,11 @@ pub fn run(found: &ArgMatches) -> Done {
     match name {
         "key" => println!("{}", show::word(&client.get("/v1/audit/key")?["key"])),
         "export" => {
-            let from = match text("from") {
-                from if from.is_empty() => from,
-                from => format!("?from={}", encode(&from)),
-            };
-            let (answer, file) = (client.get(&format!("/v1/audit/{log}/export{from}"))?, text("file"));
+            let given = ["from", "to"].map(|name| (name, text(name)));
+            let given = given.iter().filter(|(_, value)| !value.is_empty());
+            let given: Vec<_> = given.map(|(name, value)| format!("{name}={}", encode(value))).collect();
+            let path = format!("/v1/audit/{log}/export?{}", given.join("&"));
+            let (answer, file) = (client.get(&path)?, text("file"));
             let body = answer["export"].as_str().unwrap_or_default();
             std::fs::write(&file, body).map_err(|e| Failure::usage(format!("can't write {file}: {e}")))?;
             println!("wrote {file}: {}", count(body.lines().count() as u64, "line"));
@@ -212,6 +220,15 @@ fn line(item: &Value) {
     }
 }
 
+/// The checkpoint at the end of an export; any other text as it is.
+fn last_note(text: String) -> String {
+    let last = text.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+    match last.as_ref().and_then(|line| line["checkpoint"].as_str()) {
+        Some(note) => note.to_owned(),
+        None => text,
+    }
+}
+
 fn check(found: &ArgMatches) -> Done {
     let file = found.get_one::<String>("file").cloned().unwrap_or_default();
     let unreadable = |e: std::io::Error| Failure::usage(format!("can't read {file}: {e}"));
@@ -219,9 +236,9 @@ fn check(found: &ArgMatches) -> Done {
         found.get_many::<String>("key").into_iter().flatten().map(|k| VerifierKey::parse(k.trim())).collect();
     let keys = keys.ok_or_else(|| Failure::usage("--log-key: that is no public key of a log"))?;
     let since = found.get_one::<String>("since").map(|path| {
-        let note =
+        let text =
             std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("can't read {path}: {e}")))?;
-        Checkpoint::open(&note, &keys).map_err(|e| Failure::usage(format!("{path}: {e}")))
+        Checkpoint::open(&last_note(text), &keys).map_err(|e| Failure::usage(format!("{path}: {e}")))
     });
     let since = since.transpose()?;
     let text = std::fs::read_to_string(&file).map_err(unreadable);

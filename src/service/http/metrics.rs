@@ -147,6 +147,15 @@ pub async fn document(server: &Server) -> String {
     let [database, decisions] = disk(server).await;
     one(out, "policyd_database_bytes", "gauge", "the database and its write-ahead log", database);
     one(out, "policyd_decisions_bytes", "gauge", "the logs of decisions", decisions);
+    let (free, reserve) = service.space.free_and_reserve();
+    one(out, "policyd_disk_free_bytes", "gauge", "free on the disk of the data folder", free);
+    one(
+        out,
+        "policyd_disk_reserve_bytes",
+        "gauge",
+        "free bytes below which only what takes rights away is done",
+        reserve,
+    );
     text
 }
 
