@@ -51,7 +51,7 @@ pub struct Asking<'a> {
     /// The request.
     pub request: &'a RequestFacts,
     /// What the caller may do, and where, as far as it was looked up.
-    pub rights: RefCell<Rights>,
+    pub rights: RefCell<Rights<'a>>,
 }
 
 /// Answers and their record.
@@ -223,7 +223,7 @@ impl Asking<'_> {
 
 /// Reads a question, which should be an object; `account` keeps whom it is about where it names nobody.
 fn read<'a>(
-    asking: &Asking<'a>,
+    asking: &'a Asking<'_>,
     json: Json<'a>,
     members: Option<Vec<Member<'a>>>,
     account: &'a OnceCell<Option<String>>,
@@ -348,7 +348,7 @@ fn answer(asking: &Asking<'_>, read: Read<'_>) -> Result<Answered, Problem> {
     let takes = takes(asking, &question, &parts, own);
     let rights = std::iter::once("ask").chain(takes.iter().map(|(right, _)| *right));
     let rights: SmallVec<[&'static str; 3]> = rights.collect();
-    let may = asking.rights.borrow_mut().each(org, asking.caller, &rights, place, asking.now);
+    let may = asking.rights.borrow_mut().each(&rights, place);
     let asks = may[0];
     if !own && !asks {
         return Err(forbidden());
@@ -485,7 +485,7 @@ fn members<'a, const N: usize>(of: Option<Json<'a>>, names: [&str; N]) -> [Optio
 }
 
 fn may(asking: &Asking<'_>, action: &'static str, place: &str) -> bool {
-    asking.rights.borrow_mut().may(asking.org, asking.caller, action, place, asking.now)
+    asking.rights.borrow_mut().may(action, place)
 }
 
 /// The rights beside asking that a question takes, each with what is said where it is missing.

@@ -73,8 +73,10 @@ pub fn permit(
 }
 
 /// Whether [`permit`] would give one, asked for several actions and places within one request, during which that doesn't change.
-#[derive(Default)]
-pub struct Rights {
+pub struct Rights<'a> {
+    org: &'a OrgState,
+    caller: &'a Caller,
+    now: i64,
     /// What was found, by place.
     known: FxHashMap<String, Vec<(&'static str, bool)>>,
     /// What both sets were asked last, for each action.
@@ -92,34 +94,25 @@ struct Last {
     question: Question,
 }
 
-impl Rights {
-    /// Whether a caller may do this at a place.
-    pub fn may(
-        &mut self,
-        org: &OrgState,
-        caller: &Caller,
-        action: &'static str,
-        place: &str,
-        now: i64,
-    ) -> bool {
-        self.each(org, caller, &[action], place, now)[0]
+impl<'a> Rights<'a> {
+    /// Those of a caller, now.
+    pub fn of(org: &'a OrgState, caller: &'a Caller, now: i64) -> Self {
+        Rights { org, caller, now, known: FxHashMap::default(), last: Default::default() }
     }
 
-    /// Whether a caller may do each of these at a place. What is asked together is found out together, which is quicker.
-    pub fn each(
-        &mut self,
-        org: &OrgState,
-        caller: &Caller,
-        actions: &[&'static str],
-        place: &str,
-        now: i64,
-    ) -> May {
+    /// Whether the caller may do this at a place.
+    pub fn may(&mut self, action: &'static str, place: &str) -> bool {
+        self.each(&[action], place)[0]
+    }
+
+    /// Whether he may do each of these there. What is asked together is found out together, which is quicker.
+    pub fn each(&mut self, actions: &[&'static str], place: &str) -> May {
         let here = self.known.get(place).map_or(&[][..], Vec::as_slice);
         let known = |action: &&str| here.iter().find(|(known, _)| known == action).map(|(_, may)| *may);
         if let Some(known) = actions.iter().map(known).collect() {
             return known;
         }
-        let may = self.asked(org, caller, actions, place, now);
+        let may = self.asked(actions, place);
         let found = actions.iter().copied().zip(may.iter().copied());
         match self.known.get_mut(place) {
             Some(here) => here.extend(found),
@@ -128,14 +121,8 @@ impl Rights {
         may
     }
 
-    fn asked(
-        &mut self,
-        org: &OrgState,
-        caller: &Caller,
-        actions: &[&'static str],
-        place: &str,
-        now: i64,
-    ) -> May {
+    fn asked(&mut self, actions: &[&'static str], place: &str) -> May {
+        let Rights { org, caller, now, .. } = *self;
         let Some(account) = &caller.account else { return smallvec![false; actions.len()] };
         let kind = match place.matches('/').count() {
             0 => "organization",

@@ -440,24 +440,24 @@ fn rights_in_a_row_are_those_asked_alone() {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         for stride in [1, 5, 7, 11, 13] {
-            let mut rights = Rights::default();
+            let mut rights = Rights::of(&state, &caller, world.now);
             for n in 0..asked.len() {
                 let (action, place) = asked[n * stride % asked.len()];
                 let on = On::Scope(place.kind.wire(), &place.name);
                 let alone = guard::permit(&state, &caller, action, on, world.now).is_ok();
-                let may = rights.may(&state, &caller, action, &place.name, world.now);
+                let may = rights.may(action, &place.name);
                 assert_eq!(may, alone, "{action} at {}", place.name);
                 allowed.push(may);
             }
             // Several at once, as few or as many as a question takes.
-            let mut rights = Rights::default();
+            let mut rights = Rights::of(&state, &caller, world.now);
             for (n, place) in places.iter().cycle().take(3 * places.len()).enumerate() {
                 let actions =
                     &["supply", "ask", "assert_chain"][n * stride % 3..][..1 + n % (3 - n * stride % 3)];
                 let on = On::Scope(place.kind.wire(), &place.name);
                 let permit =
                     |action: &&'static str| guard::permit(&state, &caller, action, on, world.now).is_ok();
-                let each = rights.each(&state, &caller, actions, &place.name, world.now);
+                let each = rights.each(actions, &place.name);
                 let alone: Vec<bool> = actions.iter().map(permit).collect();
                 assert_eq!(each.as_slice(), alone, "{actions:?} at {}", place.name);
             }

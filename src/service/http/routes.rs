@@ -11,6 +11,7 @@ use crate::service::authn::{KeyRefusal, authenticate, bearer};
 use crate::service::change::{Reply, RequestFacts};
 use crate::service::decide::{self, Asking, Client};
 use crate::service::fields::{self, Ty, must};
+use crate::service::guard::Rights;
 use crate::service::memory::OrgState;
 use crate::service::object::Kind;
 use crate::service::problem::Problem;
@@ -155,7 +156,7 @@ async fn authorize(server: &Server, seen: &Seen, batch: bool) -> Told {
         client: &client,
         now: seen.now,
         request: &seen.facts,
-        rights: Default::default(),
+        rights: Rights::of(&org, &seen.caller, seen.now).into(),
     };
     let decided = if batch { decide::batch(&asking, &seen.body) } else { decide::one(&asking, &seen.body) };
     drop(asking);
